@@ -1,1 +1,6 @@
-//! The pure core of `runbook`.
+//! The pure core of `runbook`: the language, the plan, the vocabulary of events
+//! and the decisions. It does no I/O, reads no clock and prints nothing.
+
+pub mod event;
+pub mod id;
+pub mod moment;
