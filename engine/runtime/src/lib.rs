@@ -1,1 +1,6 @@
 //! The runtime of `runbook`.
+
+pub mod probe;
+pub mod redact;
+pub mod sanitize;
+pub mod secrets;
