@@ -4,3 +4,6 @@
 pub mod event;
 pub mod id;
 pub mod moment;
+pub mod diagnostic;
+pub mod duration;
+pub mod source;
