@@ -119,15 +119,13 @@ impl Masker {
     /// A parameter that holds a secret's value is refused with it (language.md §7).
     pub fn holds_secret(&self, text: &str) -> Option<&str> {
         let inner = self.inner.as_deref()?;
-        let mut found = None;
-        let mut state = inner.search.start();
-        inner.search.run(&mut state, text.as_bytes(), |hit| {
-            let spelling = inner.spellings[hit.spelling];
-            if found.is_none() && !spelling.is_mask {
-                found = Some(inner.names[spelling.secret].as_str());
-            }
-        });
-        found
+        let mut regions = Vec::new();
+        inner.search.run(&mut inner.search.start(), text.as_bytes(), |hit| add(&mut regions, &hit, 0));
+        let spellings = regions.iter().map(|region| inner.spellings[region.spelling]);
+        spellings
+            .filter(|spelling| !spelling.is_mask)
+            .map(|spelling| inner.names[spelling.secret].as_str())
+            .next()
     }
 
     /// A masker for bytes that arrive in pieces.
@@ -164,7 +162,8 @@ struct Region {
     start: usize,
     end: usize,
     longest: usize,
-    secret: usize,
+    /// Index into [`Inner::spellings`]: the longest.
+    spelling: usize,
 }
 
 impl StreamMasker {
@@ -176,13 +175,10 @@ impl StreamMasker {
         };
         let before = self.held.len();
         let regions = &mut self.regions;
-        inner.search.run(state, input, |hit| {
-            let spelling = inner.spellings[hit.spelling];
-            add(regions, &hit, before, spelling.secret);
-        });
+        inner.search.run(state, input, |hit| add(regions, &hit, before));
         let total = before + input.len();
         let settled = total - inner.search.depth(*state);
-        self.write(settled, input, &inner.masks, out);
+        self.write(settled, input, &inner, out);
     }
 
     /// Ends the stream: appends what was held back. The masker can then be used for another stream.
@@ -191,7 +187,7 @@ impl StreamMasker {
             return;
         };
         *state = inner.search.start();
-        self.write(self.held.len(), &[], &inner.masks, out);
+        self.write(self.held.len(), &[], &inner, out);
     }
 
     /// How many bytes are held back at the moment.
@@ -200,7 +196,7 @@ impl StreamMasker {
     }
 
     /// Writes all that lies before `settled`, where no later match can begin any more, and keeps the rest.
-    fn write(&mut self, settled: usize, input: &[u8], masks: &[String], out: &mut Vec<u8>) {
+    fn write(&mut self, settled: usize, input: &[u8], inner: &Inner, out: &mut Vec<u8>) {
         let mut written = 0;
         let mut kept_from = 0;
         for region in &mut self.regions {
@@ -214,7 +210,8 @@ impl StreamMasker {
                 written = settled;
                 break;
             }
-            out.extend_from_slice(masks[region.secret].as_bytes());
+            let secret = inner.spellings[region.spelling].secret;
+            out.extend_from_slice(inner.masks[secret].as_bytes());
             written = region.end;
             kept_from += 1;
         }
@@ -246,14 +243,14 @@ impl Drop for StreamMasker {
 }
 
 /// Joins a match with all regions that it overlaps. Matches come ordered by their end, so these are the last ones.
-fn add(regions: &mut Vec<Region>, hit: &Found, before: usize, secret: usize) {
+fn add(regions: &mut Vec<Region>, hit: &Found, before: usize) {
     let end = before + hit.end;
     let start = end - hit.len;
-    let mut joined = Region { start, end, longest: hit.len, secret };
+    let mut joined = Region { start, end, longest: hit.len, spelling: hit.spelling };
     while let Some(last) = regions.pop_if(|last| last.end > start) {
         joined.start = joined.start.min(last.start);
         if last.longest >= joined.longest {
-            (joined.longest, joined.secret) = (last.longest, last.secret);
+            (joined.longest, joined.spelling) = (last.longest, last.spelling);
         }
     }
     regions.push(joined);

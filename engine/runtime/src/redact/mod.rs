@@ -9,6 +9,8 @@ mod mask;
 mod masker;
 mod search;
 mod secret;
+#[cfg(test)]
+mod tests;
 
 pub use mask::{find_mask, mask_of};
 pub use masker::{Masker, StreamMasker};
