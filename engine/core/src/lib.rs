@@ -7,3 +7,5 @@ pub mod moment;
 pub mod diagnostic;
 pub mod duration;
 pub mod source;
+//! The pure core of `runbook`.
+pub mod template;
