@@ -7,5 +7,4 @@ pub mod moment;
 pub mod diagnostic;
 pub mod duration;
 pub mod source;
-//! The pure core of `runbook`.
 pub mod template;
