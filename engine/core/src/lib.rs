@@ -1,10 +1,13 @@
 //! The pure core of `runbook`: the language, the plan, the vocabulary of events
 //! and the decisions. It does no I/O, reads no clock and prints nothing.
 
+pub mod diagnostic;
+pub mod duration;
 pub mod event;
 pub mod id;
 pub mod moment;
-pub mod diagnostic;
-pub mod duration;
+pub mod plan;
+pub mod schedule;
 pub mod source;
+pub mod state;
 pub mod template;

@@ -41,7 +41,9 @@ pub(crate) fn is_plain_text(text: &str) -> bool {
 pub(crate) fn analyse(source: &str, expression: &Expr<'_>) -> Result<Analysis, Vec<TemplateError>> {
     let mut walk = Walk { source, references: Vec::new(), comparisons: Vec::new(), errors: Vec::new() };
     let (inner, raw) = match expression {
-        Expr::Filter(filter) if filter.name == "raw" && filter.args.is_empty() => (filter.expr.as_ref(), true),
+        Expr::Filter(filter) if filter.name == "raw" && filter.args.is_empty() => {
+            (filter.expr.as_ref(), true)
+        }
         other => (Some(other), false),
     };
     let plain = inner.map_or(PlainShape::Never, |inner| walk.visit(inner, Follows::Nothing));
@@ -112,14 +114,22 @@ impl Walk<'_> {
                 let mut branches = vec![self.visit(&choice.true_expr, Follows::Nothing)];
                 match &choice.false_expr {
                     Some(otherwise) => branches.push(self.visit(otherwise, Follows::Nothing)),
-                    None => self.error(range_of(expression), "template-syntax", "`if` without `else` has no value when the condition is false",
-                        "write `a if condition else b`"),
+                    None => self.error(
+                        range_of(expression),
+                        "template-syntax",
+                        "`if` without `else` has no value when the condition is false",
+                        "write `a if condition else b`",
+                    ),
                 }
                 PlainShape::All(branches)
             }
             Expr::Filter(filter) => self.filter(expression, filter.name, filter.expr.as_ref(), &filter.args),
             Expr::Test(test) => {
-                let follows = if matches!(test.name, "defined" | "undefined") { Follows::Default } else { Follows::Nothing };
+                let follows = if matches!(test.name, "defined" | "undefined") {
+                    Follows::Default
+                } else {
+                    Follows::Nothing
+                };
                 self.visit(&test.expr, follows);
                 self.arguments(&test.args);
                 let name: String = test.name.split_ascii_whitespace().collect();
@@ -174,10 +184,24 @@ impl Walk<'_> {
             _ => {}
         }
         match operator {
-            BinOpKind::Eq | BinOpKind::Ne | BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte | BinOpKind::In => PlainShape::Always,
+            BinOpKind::Eq
+            | BinOpKind::Ne
+            | BinOpKind::Lt
+            | BinOpKind::Lte
+            | BinOpKind::Gt
+            | BinOpKind::Gte
+            | BinOpKind::In => PlainShape::Always,
             // What is plain stays plain when it is added, repeated or joined, and so does one of two plain values.
-            BinOpKind::ScAnd | BinOpKind::ScOr | BinOpKind::Add | BinOpKind::Sub | BinOpKind::Mul | BinOpKind::Div
-            | BinOpKind::FloorDiv | BinOpKind::Rem | BinOpKind::Pow | BinOpKind::Concat => PlainShape::All(sides),
+            BinOpKind::ScAnd
+            | BinOpKind::ScOr
+            | BinOpKind::Add
+            | BinOpKind::Sub
+            | BinOpKind::Mul
+            | BinOpKind::Div
+            | BinOpKind::FloorDiv
+            | BinOpKind::Rem
+            | BinOpKind::Pow
+            | BinOpKind::Concat => PlainShape::All(sides),
         }
     }
 
@@ -188,14 +212,18 @@ impl Walk<'_> {
         };
         let range = range_of(left);
         let rest = self.source.get(range.end..).unwrap_or_default();
-        let tail: String = rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
+        let tail: String =
+            rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect();
         if !tail.starts_with('-') {
             return false;
         }
         let id = format!("{}{}", path[1], tail.trim_end_matches('-'));
-        self.error(range.start..range.end + tail.len(), "template-dash",
+        self.error(
+            range.start..range.end + tail.len(),
+            "template-dash",
             format!("`steps.{id}` is read as a subtraction"),
-            format!("write `steps.{}` or `steps[\"{id}\"]`", id.replace('-', "_")));
+            format!("write `steps.{}` or `steps[\"{id}\"]`", id.replace('-', "_")),
+        );
         true
     }
 
@@ -204,7 +232,11 @@ impl Walk<'_> {
             if let (Some(path), Expr::Const(constant)) = (written_path(name), literal)
                 && let Some(text) = constant.value.as_str()
             {
-                self.comparisons.push(Comparison { range: range_of(literal), path, literal: text.to_owned() });
+                self.comparisons.push(Comparison {
+                    range: range_of(literal),
+                    path,
+                    literal: text.to_owned(),
+                });
             }
         }
     }
@@ -225,32 +257,53 @@ impl Walk<'_> {
     fn arguments(&mut self, arguments: &[CallArg<'_>]) {
         for argument in arguments {
             match argument {
-                CallArg::Pos(value) | CallArg::Kwarg(_, value) | CallArg::PosSplat(value) | CallArg::KwargSplat(value) => {
+                CallArg::Pos(value)
+                | CallArg::Kwarg(_, value)
+                | CallArg::PosSplat(value)
+                | CallArg::KwargSplat(value) => {
                     self.visit(value, Follows::Nothing);
                 }
             }
         }
     }
 
-    fn filter(&mut self, whole: &Expr<'_>, name: &str, inner: Option<&Expr<'_>>, arguments: &[CallArg<'_>]) -> PlainShape {
+    fn filter(
+        &mut self,
+        whole: &Expr<'_>,
+        name: &str,
+        inner: Option<&Expr<'_>>,
+        arguments: &[CallArg<'_>],
+    ) -> PlainShape {
         let name: String = name.split_ascii_whitespace().collect();
-        let follows = if matches!(name.as_str(), "default" | "d") { Follows::Default } else { Follows::Nothing };
+        let follows =
+            if matches!(name.as_str(), "default" | "d") { Follows::Default } else { Follows::Nothing };
         let plain = inner.map_or(PlainShape::Never, |inner| self.visit(inner, follows));
         self.arguments(arguments);
         if name == "raw" {
-            self.error(range_of(whole), "template-raw", "`| raw` must be the last filter and stand alone", "write `{{ value | raw }}`");
+            self.error(
+                range_of(whole),
+                "template-raw",
+                "`| raw` must be the last filter and stand alone",
+                "write `{{ value | raw }}`",
+            );
         } else if !engine::FILTERS.contains(&name.as_str()) {
             self.unknown(range_of(whole), "filter", &name, engine::FILTERS);
         }
         match (name.as_str(), arguments) {
-            ("int" | "float" | "number" | "length" | "count" | "abs" | "round" | "bool", _) => PlainShape::Always,
+            ("int" | "float" | "number" | "length" | "count" | "abs" | "round" | "bool", _) => {
+                PlainShape::Always
+            }
             ("trim" | "lower" | "upper" | "string" | "basename" | "dirname" | "first" | "last", []) => plain,
             ("default" | "d", [CallArg::Pos(Expr::Const(other))]) => match other.value.as_str() {
                 Some(text) if !is_plain_text(text) => PlainShape::Never,
                 _ => plain,
             },
             // The parts of a date are digits and names; what stands between them is written in the format.
-            ("date", [CallArg::Pos(Expr::Const(format)), ..]) if format.value.as_str().is_some_and(is_plain_date_format) => PlainShape::Always,
+            ("date", [CallArg::Pos(Expr::Const(format)), ..])
+                if format.value.as_str().is_some_and(is_plain_date_format) =>
+            {
+                PlainShape::Always
+            }
             _ => PlainShape::Never,
         }
     }
@@ -261,12 +314,24 @@ impl Walk<'_> {
             Expr::Var(variable) => self.unknown(range_of(whole), "function", variable.id, engine::FUNCTIONS),
             Expr::GetAttr(method) => {
                 self.visit(&method.expr, Follows::Nothing);
-                self.error(range_of(whole), "template-method", format!("values have no methods: `.{}(…)`", method.name),
-                    format!("filters do that work: write `value | {}`, if there is such a filter", method.name));
+                self.error(
+                    range_of(whole),
+                    "template-method",
+                    format!("values have no methods: `.{}(…)`", method.name),
+                    format!(
+                        "filters do that work: write `value | {}`, if there is such a filter",
+                        method.name
+                    ),
+                );
             }
             other => {
                 self.visit(other, Follows::Nothing);
-                self.error(range_of(whole), "template-call", "only functions can be called", "the functions are `range` and `dict`");
+                self.error(
+                    range_of(whole),
+                    "template-call",
+                    "only functions can be called",
+                    "the functions are `range` and `dict`",
+                );
             }
         }
     }
@@ -279,7 +344,13 @@ impl Walk<'_> {
         self.error(range, "template-unknown", format!("there is no {kind} `{name}`"), help);
     }
 
-    fn error(&mut self, range: Range<usize>, code: &'static str, message: impl Into<String>, help: impl Into<String>) {
+    fn error(
+        &mut self,
+        range: Range<usize>,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.errors.push(TemplateError::new(range, code, message).with_help(help));
     }
 }
@@ -289,7 +360,9 @@ pub(crate) fn is_plain_date_format(format: &str) -> bool {
     let mut characters = format.chars();
     while let Some(character) = characters.next() {
         let plain = match character {
-            '%' => characters.next().is_some_and(|directive| "YmdHMSyjFTsVGuwIlpabAB%".contains(directive) && directive != 'l'),
+            '%' => characters
+                .next()
+                .is_some_and(|directive| "YmdHMSyjFTsVGuwIlpabAB%".contains(directive) && directive != 'l'),
             other => is_plain_text(other.encode_utf8(&mut [0; 4])),
         };
         if !plain {
@@ -334,10 +407,20 @@ fn type_of(expression: &Expr<'_>) -> Option<Type> {
             UnaryOpKind::Neg => Some(Type::Number),
         },
         Expr::BinOp(operation) => match operation.op {
-            BinOpKind::Eq | BinOpKind::Ne | BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte | BinOpKind::In => Some(Type::Boolean),
+            BinOpKind::Eq
+            | BinOpKind::Ne
+            | BinOpKind::Lt
+            | BinOpKind::Lte
+            | BinOpKind::Gt
+            | BinOpKind::Gte
+            | BinOpKind::In => Some(Type::Boolean),
             // `a and b` is one of its sides, so it has a type only where both have the same.
-            BinOpKind::ScAnd | BinOpKind::ScOr => type_of(&operation.left).filter(|left| type_of(&operation.right) == Some(*left)),
-            BinOpKind::Sub | BinOpKind::Div | BinOpKind::FloorDiv | BinOpKind::Rem | BinOpKind::Pow => Some(Type::Number),
+            BinOpKind::ScAnd | BinOpKind::ScOr => {
+                type_of(&operation.left).filter(|left| type_of(&operation.right) == Some(*left))
+            }
+            BinOpKind::Sub | BinOpKind::Div | BinOpKind::FloorDiv | BinOpKind::Rem | BinOpKind::Pow => {
+                Some(Type::Number)
+            }
             BinOpKind::Concat => Some(Type::String),
             BinOpKind::Add | BinOpKind::Mul => None,
         },
@@ -350,8 +433,9 @@ fn type_of(expression: &Expr<'_>) -> Option<Type> {
             "bool" => Some(Type::Boolean),
             "length" | "count" | "int" => Some(Type::Integer),
             "float" | "abs" | "round" => Some(Type::Number),
-            "lower" | "upper" | "trim" | "title" | "capitalize" | "replace" | "string" | "join" | "to_json" | "tojson"
-            | "date" | "quote" | "b64encode" | "b64decode" | "basename" | "dirname" => Some(Type::String),
+            "lower" | "upper" | "trim" | "title" | "capitalize" | "replace" | "string" | "join"
+            | "to_json" | "tojson" | "date" | "quote" | "b64encode" | "b64decode" | "basename"
+            | "dirname" => Some(Type::String),
             "lines" | "split" | "list" => Some(Type::List),
             _ => None,
         },

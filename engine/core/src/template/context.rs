@@ -56,7 +56,11 @@ impl Context {
     }
 
     /// Sets a name that holds names, such as `params` or `env`: what is declared as `my-name` is found as `my_name`, too.
-    pub fn set_names<N: Into<String>>(&mut self, name: &str, entries: impl IntoIterator<Item = (N, Value)>) -> &mut Self {
+    pub fn set_names<N: Into<String>>(
+        &mut self,
+        name: &str,
+        entries: impl IntoIterator<Item = (N, Value)>,
+    ) -> &mut Self {
         let entries = entries.into_iter().map(|(name, value)| {
             let name = name.into();
             (canonical_name(&name), (name, value))
@@ -74,7 +78,9 @@ impl Context {
 impl fmt::Debug for Context {
     // Values may be secrets: only their names are shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("names", &self.values.keys().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("names", &self.values.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

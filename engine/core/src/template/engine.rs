@@ -17,18 +17,108 @@ const FUEL: u64 = 100_000;
 
 /// The names of all filters.
 pub(crate) const FILTERS: &[&str] = &[
-    "abs", "attr", "b64decode", "b64encode", "basename", "batch", "bool", "capitalize", "chain", "count", "d", "date",
-    "default", "dictsort", "dirname", "duration", "e", "escape", "first", "float", "format", "from_json", "groupby", "indent", "int",
-    "items", "join", "last", "length", "lines", "list", "lower", "map", "max", "min", "number", "pprint", "quote",
-    "raw", "regex", "reject", "rejectattr", "replace", "reverse", "round", "select", "selectattr", "slice", "sort",
-    "split", "string", "sum", "title", "to_json", "tojson", "trim", "unique", "upper", "zip",
+    "abs",
+    "attr",
+    "b64decode",
+    "b64encode",
+    "basename",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "d",
+    "date",
+    "default",
+    "dictsort",
+    "dirname",
+    "duration",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "from_json",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "number",
+    "pprint",
+    "quote",
+    "raw",
+    "regex",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "to_json",
+    "tojson",
+    "trim",
+    "unique",
+    "upper",
+    "zip",
 ];
 /// The names of all tests.
 pub(crate) const TESTS: &[&str] = &[
-    "!=", "<", "<=", "==", ">", ">=", "boolean", "defined", "divisibleby", "endingwith", "eq", "equalto", "even",
-    "false", "filter", "float", "ge", "greaterthan", "gt", "in", "int", "integer", "iterable", "le", "lessthan",
-    "lower", "lt", "mapping", "ne", "none", "number", "odd", "sameas", "sequence", "startingwith", "string", "test",
-    "true", "undefined", "upper",
+    "!=",
+    "<",
+    "<=",
+    "==",
+    ">",
+    ">=",
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "eq",
+    "equalto",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "int",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sameas",
+    "sequence",
+    "startingwith",
+    "string",
+    "test",
+    "true",
+    "undefined",
+    "upper",
 ];
 /// The names of all functions.
 pub(crate) const FUNCTIONS: &[&str] = &["range", "dict"];
@@ -60,9 +150,20 @@ pub(crate) fn check_size(source: &str) -> Result<(), TemplateError> {
         return refuse(format!("the expression is longer than {EXPRESSION_BYTES_MAX} bytes"));
     }
     let flat = |token: &Token<'_>| {
-        matches!(token, Token::Ident(_) | Token::Str(_) | Token::String(_) | Token::Int(_) | Token::Int128(_) | Token::Float(_) | Token::Comma | Token::Colon)
+        matches!(
+            token,
+            Token::Ident(_)
+                | Token::Str(_)
+                | Token::String(_)
+                | Token::Int(_)
+                | Token::Int128(_)
+                | Token::Float(_)
+                | Token::Comma
+                | Token::Colon
+        )
     };
-    let word = |token: &Token<'_>| matches!(token, Token::Ident("and" | "or" | "not" | "in" | "is" | "if" | "else"));
+    let word =
+        |token: &Token<'_>| matches!(token, Token::Ident("and" | "or" | "not" | "in" | "is" | "if" | "else"));
     let operators = tokenize(source, true, minijinja::syntax::SyntaxConfig::default())
         .map_while(Result::ok)
         .filter(|(token, _)| !flat(token) || word(token))

@@ -43,7 +43,11 @@ impl Expression {
     /// Syntax errors, unknown filters, tests and functions, and names that are read as a subtraction; each with its place in `source`.
     pub fn parse(source: &str) -> Result<Self, Vec<TemplateError>> {
         if source.trim().is_empty() {
-            return Err(vec![TemplateError::new(0..source.len(), "template-empty", "the expression is empty")]);
+            return Err(vec![TemplateError::new(
+                0..source.len(),
+                "template-empty",
+                "the expression is empty",
+            )]);
         }
         engine::check_size(source).map_err(|error| vec![error])?;
         let tree = parse_expr(source).map_err(|error| vec![syntax_error(source, &error)])?;
@@ -84,7 +88,11 @@ impl Expression {
 
     /// Tells whether its text can hold nothing but `A-Za-z0-9@%_+=:,./-`, given which references can't.
     pub(crate) fn is_plain(&self, is_plain: &dyn Fn(&Reference) -> bool) -> bool {
-        fn holds(shape: &PlainShape, references: &[Reference], is_plain: &dyn Fn(&Reference) -> bool) -> bool {
+        fn holds(
+            shape: &PlainShape,
+            references: &[Reference],
+            is_plain: &dyn Fn(&Reference) -> bool,
+        ) -> bool {
             match shape {
                 PlainShape::Always => true,
                 PlainShape::Never => false,
@@ -105,7 +113,9 @@ impl Expression {
             Ok(value) if value.is_undefined() => Err(self.undefined(&evaluation)),
             Ok(value) => match self.missed(&evaluation) {
                 // Minijinja lets an undefined value be compared; here it fails like any other use of it.
-                Some((reference, miss)) => Err(missing(reference.range.clone(), &reference.path, Some(&miss))),
+                Some((reference, miss)) => {
+                    Err(missing(reference.range.clone(), &reference.path, Some(&miss)))
+                }
                 None => Ok(value),
             },
             Err(error) if error.kind() == ErrorKind::UndefinedError => Err(self.undefined(&evaluation)),
@@ -123,8 +133,13 @@ impl Expression {
             Some(Type::Boolean) => Ok(value.is_true()),
             found => {
                 let found = found.map_or_else(|| "undefined".to_owned(), |found| found.to_string());
-                let message = format!("`{}` must be true or false, but it is {found}: {}", self.source.trim(), preview(&value));
-                Err(RenderError::new(self.whole(), "not-boolean", message).with_help("compare it with something, as in `== \"yes\"` or `> 0`"))
+                let message = format!(
+                    "`{}` must be true or false, but it is {found}: {}",
+                    self.source.trim(),
+                    preview(&value)
+                );
+                Err(RenderError::new(self.whole(), "not-boolean", message)
+                    .with_help("compare it with something, as in `== \"yes\"` or `> 0`"))
             }
         }
     }
@@ -171,15 +186,24 @@ impl Expression {
         if let Some((reference, miss)) = self.missed(evaluation) {
             return missing(reference.range.clone(), &reference.path, Some(&miss));
         }
-        let lost = self.analysis.references.iter().find(|reference| !reference.defaulted && evaluation.look_up(&reference.path).is_none());
+        let lost = self
+            .analysis
+            .references
+            .iter()
+            .find(|reference| !reference.defaulted && evaluation.look_up(&reference.path).is_none());
         let Some(reference) = lost else {
-            return RenderError::new(self.whole(), "undefined-value", format!("`{}` uses a value that is not defined", self.source.trim()))
-                .with_help("write `| default(…)` after what may be missing");
+            return RenderError::new(
+                self.whole(),
+                "undefined-value",
+                format!("`{}` uses a value that is not defined", self.source.trim()),
+            )
+            .with_help("write `| default(…)` after what may be missing");
         };
         // The name itself may be known and only a part of it be missing: say which, and what there is instead.
         let known = (1..reference.path.len()).rev().find_map(|count| {
             let value = evaluation.look_up(&reference.path[..count])?;
-            let keys: Vec<String> = value.try_iter().ok()?.filter_map(|key| key.as_str().map(str::to_owned)).collect();
+            let keys: Vec<String> =
+                value.try_iter().ok()?.filter_map(|key| key.as_str().map(str::to_owned)).collect();
             (Type::of(&value) == Some(Type::Map) && !keys.is_empty()).then(|| {
                 let wanted = canonical_name(&reference.path[count]);
                 match engine::nearest(&wanted, keys.iter().map(String::as_str)) {
@@ -232,7 +256,8 @@ fn syntax_error(source: &str, error: &minijinja::Error) -> TemplateError {
     } else {
         None
     };
-    let error = TemplateError::new(0..source.len(), "template-syntax", format!("`{}`: {message}", source.trim()));
+    let error =
+        TemplateError::new(0..source.len(), "template-syntax", format!("`{}`: {message}", source.trim()));
     match help {
         Some(help) => error.with_help(help),
         None => error,

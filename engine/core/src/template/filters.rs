@@ -56,24 +56,35 @@ fn date(value: &Value, format: &str, zone: Option<&str>, named: Kwargs) -> Resul
     named.assert_all_used()?;
     let zone = zone.map(str::to_owned).or(named_zone).unwrap_or_else(|| "UTC".to_owned());
     let moment = moment(value)?;
-    let zoned = moment.in_tz(&zone).map_err(|_| fail(format!("`date`: there is no time zone `{zone}`; write one like `Europe/Berlin`")))?;
-    strtime::format(format, &zoned).map_err(|error| fail(format!("`date`: the format `{format}` is wrong: {error}")))
+    let zoned = moment.in_tz(&zone).map_err(|_| {
+        fail(format!("`date`: there is no time zone `{zone}`; write one like `Europe/Berlin`"))
+    })?;
+    strtime::format(format, &zoned)
+        .map_err(|error| fail(format!("`date`: the format `{format}` is wrong: {error}")))
 }
 
 fn moment(value: &Value) -> Result<Timestamp, Error> {
-    let wrong = || fail(format!("`date` needs a moment like `2026-11-22T02:30:00Z` or seconds since 1970, not {}", preview(value)));
+    let wrong = || {
+        fail(format!(
+            "`date` needs a moment like `2026-11-22T02:30:00Z` or seconds since 1970, not {}",
+            preview(value)
+        ))
+    };
     if value.kind() == ValueKind::Number {
         let seconds = f64::try_from(value.clone()).map_err(|_| wrong())?;
         let offset = SignedDuration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
         return Timestamp::from_duration(offset).map_err(|_| wrong());
     }
     let text = text(value)?;
-    text.parse::<Timestamp>().or_else(|_| text.parse::<Zoned>().map(|zoned| zoned.timestamp())).map_err(|_| wrong())
+    text.parse::<Timestamp>()
+        .or_else(|_| text.parse::<Zoned>().map(|zoned| zoned.timestamp()))
+        .map_err(|_| wrong())
 }
 
 fn from_json(value: &Value) -> Result<Value, Error> {
     let text = text(value)?;
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| fail(format!("`from_json`: no valid JSON: {error}")))?;
+    let json: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| fail(format!("`from_json`: no valid JSON: {error}")))?;
     Ok(from_json_value(&json))
 }
 
@@ -83,7 +94,11 @@ fn to_json(value: &Value, indent: Option<bool>, named: Kwargs) -> Result<String,
     if value.is_undefined() {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
-    let json = if indent.or(named_indent).unwrap_or(false) { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    let json = if indent.or(named_indent).unwrap_or(false) {
+        serde_json::to_string_pretty(value)
+    } else {
+        serde_json::to_string(value)
+    };
     json.map_err(|error| fail(format!("`to_json`: {error}")))
 }
 
@@ -99,7 +114,9 @@ fn regex(value: &Value, pattern: &str, group: Option<Value>, named: Kwargs) -> R
     };
     let found = match (group.as_usize(), group.as_str()) {
         (Some(index), _) if index < expression.captures_len() => captures.get(index),
-        (_, Some(name)) if expression.capture_names().flatten().any(|known| known == name) => captures.name(name),
+        (_, Some(name)) if expression.capture_names().flatten().any(|known| known == name) => {
+            captures.name(name)
+        }
         _ => return Err(fail(format!("`regex`: the pattern `{pattern}` has no group {}", preview(&group)))),
     };
     Ok(found.map_or_else(|| Value::from(()), |found| Value::from(found.as_str())))
@@ -113,10 +130,14 @@ fn compiled(pattern: &str) -> Result<Regex, Error> {
     if let Some((_, regex)) = recent.iter().find(|(known, _)| known == pattern) {
         return Ok(regex.clone());
     }
-    let regex = RegexBuilder::new(&ascii_classes(pattern))
-        .size_limit(PATTERN_BYTES_MAX)
-        .build()
-        .map_err(|error| fail(format!("`regex`: the pattern `{pattern}` is wrong: {}", error.to_string().lines().last().unwrap_or_default())))?;
+    let regex = RegexBuilder::new(&ascii_classes(pattern)).size_limit(PATTERN_BYTES_MAX).build().map_err(
+        |error| {
+            fail(format!(
+                "`regex`: the pattern `{pattern}` is wrong: {}",
+                error.to_string().lines().last().unwrap_or_default()
+            ))
+        },
+    )?;
     if recent.len() >= 16 {
         recent.remove(0);
     }
@@ -160,7 +181,8 @@ pub(crate) fn ascii_classes(pattern: &str) -> String {
 fn quote(value: &Value) -> Result<String, Error> {
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable => {
-            let items: Result<Vec<String>, Error> = value.try_iter()?.map(|item| Ok(quote_for_display(&text(&item)?))).collect();
+            let items: Result<Vec<String>, Error> =
+                value.try_iter()?.map(|item| Ok(quote_for_display(&text(&item)?))).collect();
             Ok(items?.join(" "))
         }
         _ => Ok(quote_for_display(&text(value)?)),
@@ -182,7 +204,8 @@ fn b64encode(value: &Value) -> Result<String, Error> {
 /// Decodes base64; what is not UTF-8 becomes U+FFFD, as in the output of a command.
 fn b64decode(value: &Value) -> Result<String, Error> {
     let text: String = text(value)?.split_ascii_whitespace().collect();
-    let bytes = STANDARD.decode(text).map_err(|error| fail(format!("`b64decode`: no valid base64: {error}")))?;
+    let bytes =
+        STANDARD.decode(text).map_err(|error| fail(format!("`b64decode`: no valid base64: {error}")))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -221,14 +244,18 @@ pub(crate) fn parse_number(text: &str) -> Option<Value> {
 fn duration(value: &Value) -> Result<Value, Error> {
     if value.kind() == ValueKind::Number {
         let seconds = f64::try_from(value.clone()).unwrap_or(f64::NAN);
-        let span = Duration::try_from_secs_f64(seconds).map_err(|_| fail("`duration`: the number of seconds is negative or too large"))?;
+        let span = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| fail("`duration`: the number of seconds is negative or too large"))?;
         return Ok(Value::from(duration_text(span)));
     }
     let text = text(value)?;
     match parse_duration(&text) {
         Some(span) if span.subsec_nanos() == 0 => Ok(Value::from(span.as_secs())),
         Some(span) => Ok(Value::from(span.as_secs_f64())),
-        None => Err(fail(format!("`duration`: {} is no duration like `500ms`, `30s`, `1h30m`", preview(&Value::from(text))))),
+        None => Err(fail(format!(
+            "`duration`: {} is no duration like `500ms`, `30s`, `1h30m`",
+            preview(&Value::from(text))
+        ))),
     }
 }
 

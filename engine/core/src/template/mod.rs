@@ -22,7 +22,9 @@ pub use expression::Expression;
 pub use minijinja::Value;
 pub use reference::{Comparison, Reference, canonical_name};
 pub use scope::{Names, Scope, SecretUse, StepNames, StepScope, StepUse};
-pub use shell::{Dialect, RenderedScript, ShellScript, VALUE_BYTES_MAX, VALUES_BYTES_MAX, display_argv, quote_for_display};
+pub use shell::{
+    Dialect, RenderedScript, ShellScript, VALUE_BYTES_MAX, VALUES_BYTES_MAX, display_argv, quote_for_display,
+};
 pub use text::{RENDERED_BYTES_MAX, Template};
 pub use value::Type;
 

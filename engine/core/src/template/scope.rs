@@ -8,8 +8,24 @@ use super::reference::{Reference, canonical_name};
 
 /// What every step has (language.md §7).
 pub(crate) const STEP_FIELDS: &[&str] = &[
-    "outcome", "succeeded", "failed", "skipped", "exit_code", "stdout", "stderr", "json", "lines", "number", "outputs",
-    "choice", "fields", "by", "artifacts", "duration", "attempts", "items",
+    "outcome",
+    "succeeded",
+    "failed",
+    "skipped",
+    "exit_code",
+    "stdout",
+    "stderr",
+    "json",
+    "lines",
+    "number",
+    "outputs",
+    "choice",
+    "fields",
+    "by",
+    "artifacts",
+    "duration",
+    "attempts",
+    "items",
 ];
 /// What `run` has (language.md §7).
 pub(crate) const RUN_FIELDS: &[&str] =
@@ -87,7 +103,11 @@ pub trait StepScope {
 impl StepScope for BTreeMap<String, StepUse> {
     fn find(&self, id: &str) -> Option<StepUse> {
         let wanted = canonical_name(id);
-        self.get(id).or_else(|| self.iter().find(|(known, _)| canonical_name(known) == wanted).map(|(_, found)| found)).cloned()
+        self.get(id)
+            .or_else(|| {
+                self.iter().find(|(known, _)| canonical_name(known) == wanted).map(|(_, found)| found)
+            })
+            .cloned()
     }
 
     fn ids(&self) -> Vec<String> {
@@ -136,20 +156,41 @@ impl Scope<'_> {
             ("params", _) => self.declared(reference, "parameter", "params", self.params, rest),
             ("env", _) => self.declared(reference, "variable", "env", self.env, rest),
             ("secrets", _) => self.secret(reference, rest),
-            ("project", ["vars", rest @ ..]) => self.declared(reference, "project variable", "project.vars", self.project_vars, rest),
-            ("project", _) => Some(unknown(reference, "`project` has only `vars`".to_owned(), "write `project.vars.name`".to_owned())),
+            ("project", ["vars", rest @ ..]) => {
+                self.declared(reference, "project variable", "project.vars", self.project_vars, rest)
+            }
+            ("project", _) => Some(unknown(
+                reference,
+                "`project` has only `vars`".to_owned(),
+                "write `project.vars.name`".to_owned(),
+            )),
             ("run", [field, ..]) if self.run.contains(field) => None,
             ("run", [field, ..]) => {
-                let message = if RUN_FIELDS.contains(field) { format!("`run.{field}` does not exist here") } else { format!("there is no `run.{field}`") };
+                let message = if RUN_FIELDS.contains(field) {
+                    format!("`run.{field}` does not exist here")
+                } else {
+                    format!("there is no `run.{field}`")
+                };
                 Some(unknown(reference, message, suggestion(field, self.run.iter().copied(), "`run` has")))
             }
-            ("run", []) => Some(unknown(reference, "`run` is no value of its own".to_owned(), listed(self.run.iter().copied(), "`run` has"))),
+            ("run", []) => Some(unknown(
+                reference,
+                "`run` is no value of its own".to_owned(),
+                listed(self.run.iter().copied(), "`run` has"),
+            )),
             ("steps", _) => self.step(reference, rest),
             (name, _) => Some(self.unknown_name(reference, name)),
         }
     }
 
-    fn declared(&self, reference: &Reference, kind: &str, of: &str, names: &Names, rest: &[&str]) -> Option<TemplateError> {
+    fn declared(
+        &self,
+        reference: &Reference,
+        kind: &str,
+        of: &str,
+        names: &Names,
+        rest: &[&str],
+    ) -> Option<TemplateError> {
         let Names::Known(known) = names else {
             return None;
         };
@@ -160,7 +201,10 @@ impl Scope<'_> {
         // `params.my-name` is parsed as a subtraction of `params.my`.
         let dashed = known.iter().find(|known| known.starts_with(&format!("{name}-")));
         let help = match dashed {
-            Some(dashed) => format!("`-` is read as a subtraction: write `{of}.{}` or `{of}[\"{dashed}\"]`", canonical_name(dashed)),
+            Some(dashed) => format!(
+                "`-` is read as a subtraction: write `{of}.{}` or `{of}[\"{dashed}\"]`",
+                canonical_name(dashed)
+            ),
             None if known.is_empty() => format!("no {kind} is declared"),
             None => suggestion(name, known.iter().map(String::as_str), "declared are"),
         };
@@ -171,12 +215,23 @@ impl Scope<'_> {
         if self.secret_use == SecretUse::Refused {
             let name = rest.first().copied().unwrap_or("name");
             return Some(
-                TemplateError::new(reference.range.clone(), "secret-place", "a secret can't be used here: it would be seen")
-                    .with_help(format!("pass it by `env: {{{}: \"{{{{ secrets.{name} }}}}\"}}` and use that variable", name.to_uppercase().replace('-', "_"))),
+                TemplateError::new(
+                    reference.range.clone(),
+                    "secret-place",
+                    "a secret can't be used here: it would be seen",
+                )
+                .with_help(format!(
+                    "pass it by `env: {{{}: \"{{{{ secrets.{name} }}}}\"}}` and use that variable",
+                    name.to_uppercase().replace('-', "_")
+                )),
             );
         }
         if rest.is_empty() {
-            return Some(unknown(reference, "secrets are used one by one".to_owned(), "write `secrets.name`".to_owned()));
+            return Some(unknown(
+                reference,
+                "secrets are used one by one".to_owned(),
+                "write `secrets.name`".to_owned(),
+            ));
         }
         self.declared(reference, "secret", "secrets", self.secrets, rest)
     }
@@ -186,17 +241,22 @@ impl Scope<'_> {
             let message = "which step is meant must be written out".to_owned();
             return Some(unknown(reference, message, "write `steps.id` or `steps[\"group.id\"]`".to_owned()));
         };
-        let refuse = |message: String, help: String| Some(TemplateError::new(reference.range.clone(), "step-not-finished", message).with_help(help));
+        let refuse = |message: String, help: String| {
+            Some(TemplateError::new(reference.range.clone(), "step-not-finished", message).with_help(help))
+        };
         match self.steps.find(id) {
             Some(StepUse::Available(names)) => step_field(reference, id, &names, rest),
-            Some(StepUse::NotFinished) => refuse(format!("`steps.{id}` may not be finished here"), format!("add `{id}` to `needs`")),
+            Some(StepUse::NotFinished) => {
+                refuse(format!("`steps.{id}` may not be finished here"), format!("add `{id}` to `needs`"))
+            }
             Some(StepUse::Itself) => refuse(
                 format!("`steps.{id}` is this step itself, which has no result yet"),
                 "a step can be named in its own `outputs`, `artifacts` and `undo`".to_owned(),
             ),
             None => {
                 let ids = self.steps.ids();
-                let dotted = rest.first().map(|next| format!("{id}.{next}")).filter(|dotted| ids.contains(dotted));
+                let dotted =
+                    rest.first().map(|next| format!("{id}.{next}")).filter(|dotted| ids.contains(dotted));
                 let help = match dotted {
                     Some(dotted) => format!("write `steps[\"{dotted}\"]`"),
                     None => suggestion(id, ids.iter().map(String::as_str), "the steps are"),
@@ -228,8 +288,16 @@ fn step_field(reference: &Reference, id: &str, names: &StepNames, rest: &[&str])
     if let Names::Known(fields) = &names.fields
         && !holds(fields, field)
     {
-        let message = if STEP_FIELDS.contains(field) { format!("step `{id}` has no `{field}`") } else { format!("steps have no `{field}`") };
-        return Some(unknown(reference, message, suggestion(field, fields.iter().map(String::as_str), "it has")));
+        let message = if STEP_FIELDS.contains(field) {
+            format!("step `{id}` has no `{field}`")
+        } else {
+            format!("steps have no `{field}`")
+        };
+        return Some(unknown(
+            reference,
+            message,
+            suggestion(field, fields.iter().map(String::as_str), "it has"),
+        ));
     }
     let (kind, known) = match *field {
         "outputs" => ("output", &names.outputs),
@@ -242,7 +310,11 @@ fn step_field(reference: &Reference, id: &str, names: &StepNames, rest: &[&str])
     if holds(known, name) {
         return None;
     }
-    let help = if known.is_empty() { format!("it declares no {field}") } else { suggestion(name, known.iter().map(String::as_str), "it has") };
+    let help = if known.is_empty() {
+        format!("it declares no {field}")
+    } else {
+        suggestion(name, known.iter().map(String::as_str), "it has")
+    };
     Some(unknown(reference, format!("step `{id}` has no {kind} `{name}`"), help))
 }
 

@@ -73,7 +73,11 @@ impl Template {
         if at < source.len() {
             parts.push(Part::Text(at..source.len()));
         }
-        if errors.is_empty() { Ok(Self { source: source.to_owned(), parts, references }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self { source: source.to_owned(), parts, references })
+        } else {
+            Err(errors)
+        }
     }
 
     /// Returns the text that was parsed.
@@ -122,7 +126,11 @@ impl Template {
                 Part::Hole(hole) => text.push_str(&hole.render(context)?),
             }
             if text.len() > RENDERED_BYTES_MAX {
-                return Err(RenderError::new(0..self.source.len(), "value-too-long", "the text is longer than 16 MiB when it is rendered"));
+                return Err(RenderError::new(
+                    0..self.source.len(),
+                    "value-too-long",
+                    "the text is longer than 16 MiB when it is rendered",
+                ));
             }
         }
         Ok(text)
@@ -134,7 +142,9 @@ impl Template {
     /// As [`Self::render`].
     pub fn render_value(&self, context: &Context) -> Result<Value, RenderError> {
         match self.parts.as_slice() {
-            [Part::Hole(hole)] => hole.expression.evaluate(context).map_err(|error| error.moved_by(hole.inner)),
+            [Part::Hole(hole)] => {
+                hole.expression.evaluate(context).map_err(|error| error.moved_by(hole.inner))
+            }
             _ => self.render(context).map(Value::from),
         }
     }
@@ -145,7 +155,11 @@ impl Hole {
         let value = self.expression.evaluate(context).map_err(|error| error.moved_by(self.inner))?;
         text_of(&value).map_err(|problem| {
             let source = self.expression.source().trim();
-            let error = RenderError::new(self.range.clone(), problem.code, format!("`{source}`: {}", problem.message));
+            let error = RenderError::new(
+                self.range.clone(),
+                problem.code,
+                format!("`{source}`: {}", problem.message),
+            );
             match problem.help {
                 Some(help) => error.with_help(help),
                 None => error,
@@ -171,9 +185,15 @@ fn parse_hole(source: &str, open: usize) -> Result<Hole, HoleErrors> {
     if let Some(error) = go_template(text, open..end) {
         return Err((vec![error], end));
     }
-    if text.starts_with('-') && !text.starts_with("- ") && text.trim_end().ends_with('-') || text.trim_end().len() > 1 && text.trim_end().ends_with('-') {
-        let error = TemplateError::new(open..end, "template-syntax", "`-` beside the braces doesn't remove blanks here")
-            .with_help("write `{{ … }}`");
+    if text.starts_with('-') && !text.starts_with("- ") && text.trim_end().ends_with('-')
+        || text.trim_end().len() > 1 && text.trim_end().ends_with('-')
+    {
+        let error = TemplateError::new(
+            open..end,
+            "template-syntax",
+            "`-` beside the braces doesn't remove blanks here",
+        )
+        .with_help("write `{{ … }}`");
         return Err((vec![error], end));
     }
     match Expression::parse(text) {
@@ -209,15 +229,39 @@ fn expression_length(text: &str) -> Option<usize> {
 fn go_template(text: &str, range: Range<usize>) -> Option<TemplateError> {
     let trimmed = text.trim();
     let first = trimmed.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
-    let keyword = matches!(first, "range" | "end" | "with" | "template" | "define" | "block" | "printf" | "println" | "index" | "len" | "json" | "join");
+    let keyword = matches!(
+        first,
+        "range"
+            | "end"
+            | "with"
+            | "template"
+            | "define"
+            | "block"
+            | "printf"
+            | "println"
+            | "index"
+            | "len"
+            | "json"
+            | "join"
+    );
     let looks = trimmed.starts_with(['.', '$'])
         || trimmed == "end"
-        || keyword && trimmed[first.len()..].starts_with(' ') && trimmed[first.len()..].trim_start().starts_with(['.', '$', '"', '('])
+        || keyword
+            && trimmed[first.len()..].starts_with(' ')
+            && trimmed[first.len()..].trim_start().starts_with(['.', '$', '"', '('])
         || trimmed.starts_with("if ") && trimmed[3..].trim_start().starts_with(['.', '$', '(']);
     looks.then(|| {
         let braces = format!("{{{{{text}}}}}");
-        let quoted = if text.contains('\'') { format!("\"{}\"", braces.replace('\\', "\\\\").replace('"', "\\\"")) } else { format!("'{}'", braces.replace('\\', "\\\\")) };
-        TemplateError::new(range, "template-go", format!("`{braces}` is no expression of this language, but one of a Go template"))
-            .with_help(format!("to pass it on, write `{{{{ {quoted} }}}}`"))
+        let quoted = if text.contains('\'') {
+            format!("\"{}\"", braces.replace('\\', "\\\\").replace('"', "\\\""))
+        } else {
+            format!("'{}'", braces.replace('\\', "\\\\"))
+        };
+        TemplateError::new(
+            range,
+            "template-go",
+            format!("`{braces}` is no expression of this language, but one of a Go template"),
+        )
+        .with_help(format!("to pass it on, write `{{{{ {quoted} }}}}`"))
     })
 }

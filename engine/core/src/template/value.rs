@@ -112,7 +112,9 @@ pub(crate) fn text_of(value: &Value) -> Result<String, NoText> {
             "a list has no text of its own".to_owned(),
             Some("write `| join(\" \")`, or `| to_json`"),
         ),
-        ValueKind::Map => refuse("map-in-text", "a map has no text of its own".to_owned(), Some("write `| to_json`")),
+        ValueKind::Map => {
+            refuse("map-in-text", "a map has no text of its own".to_owned(), Some("write `| to_json`"))
+        }
         ValueKind::Undefined => refuse("undefined-value", "the value is not defined".to_owned(), None),
         ValueKind::Invalid => refuse("invalid-value", "the value could not be computed".to_owned(), None),
         _ => Ok(value.to_string()),
@@ -143,7 +145,9 @@ pub(crate) fn preview(value: &Value) -> String {
     let text = match value.kind() {
         ValueKind::String => quoted(value.as_str().unwrap_or_default()),
         ValueKind::Seq | ValueKind::Iterable => {
-            let items = value.try_iter().map(|items| items.take(SHOWN).map(|item| preview(&item)).collect::<Vec<_>>());
+            let items = value
+                .try_iter()
+                .map(|items| items.take(SHOWN).map(|item| preview(&item)).collect::<Vec<_>>());
             format!("[{}]", items.unwrap_or_default().join(", "))
         }
         ValueKind::Map => serde_json::to_string(value).unwrap_or_else(|_| "a map".to_owned()),
@@ -161,7 +165,10 @@ pub(crate) fn preview(value: &Value) -> String {
 }
 
 fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t"))
+    format!(
+        "\"{}\"",
+        text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t")
+    )
 }
 
 /// Controls, bidirectional and zero-width characters become `\u{…}`: a value must not draw on the terminal.

@@ -46,7 +46,11 @@ impl ShellScript {
     ///
     /// # Errors
     /// Every refused place, with the fix.
-    pub fn compile(template: &Template, dialect: Dialect, is_plain: &dyn Fn(&Reference) -> bool) -> Result<Self, Vec<TemplateError>> {
+    pub fn compile(
+        template: &Template,
+        dialect: Dialect,
+        is_plain: &dyn Fn(&Reference) -> bool,
+    ) -> Result<Self, Vec<TemplateError>> {
         let _ = (dialect, is_plain);
         Ok(Self { template: template.clone() })
     }

@@ -1,0 +1,20 @@
+//! What happens next: pure decisions over a plan and the state of a run.
+//!
+//! [`advance`] takes one [`Input`] and returns the events that follow from it,
+//! already applied to the state. Whoever calls it makes them durable before
+//! anything of them takes effect, and starts what the recorded events ask for
+//! (`engine.md` §1). A live run, a recovery and a simulation differ only in
+//! where the inputs come from.
+
+mod advance;
+mod gate;
+mod input;
+mod resume;
+
+pub use advance::advance;
+pub use gate::{gate_digest, needs_reason};
+pub use input::{
+    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, KeptFile, Refusal, RefusalKind,
+    RenderedQuestion, Renderer, Shown,
+};
+pub use resume::{ResumeRequest, plan_resume};

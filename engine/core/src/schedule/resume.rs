@@ -1,0 +1,162 @@
+//! What a `resume` is asked for, judged before anything is written.
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::input::{Answer, Refusal, RefusalKind};
+use crate::event::{Gate, Identity, Outcome, RunOutcome, Via};
+use crate::id::StepId;
+use crate::plan::{OnFailure, Plan};
+use crate::state::{RunState, Status};
+
+/// The options of `resume` that decide about steps.
+#[derive(Debug, Clone, Default)]
+pub struct ResumeRequest {
+    /// Who resumes.
+    pub by: String,
+    /// `--retry STEP`.
+    pub retry: Vec<StepId>,
+    /// `--retry-failed`.
+    pub retry_failed: bool,
+    /// `--skip STEP=reason`.
+    pub skip: Vec<(StepId, String)>,
+    /// `--done STEP=reason`.
+    pub done: Vec<(StepId, String)>,
+    /// `--output k=v`: what the steps under `--done` would have given.
+    pub outputs: IndexMap<String, Value>,
+    /// Whether somebody can be asked about the rest.
+    pub attended: bool,
+}
+
+/// What follows from a request: the failed steps to ask about, and the answers
+/// that the request gives.
+///
+/// # Errors
+/// A [`Refusal`] with the exit status of `cli.md`: unknown steps and steps that
+/// can't be retried are usage errors; a rejected, cancelled or undone run isn't
+/// resumed; without anybody to ask, a failed run needs to be told what to do.
+pub fn plan_resume(
+    plan: &Plan,
+    state: &RunState,
+    request: &ResumeRequest,
+) -> Result<(Vec<usize>, Vec<Answer>), Refusal> {
+    match state.outcome {
+        Some(RunOutcome::Rejected | RunOutcome::Cancelled) => {
+            return Err(Refusal::not_allowed(format!(
+                "the run was {}; it is over, and a new run starts afresh",
+                state.outcome.map_or("", RunOutcome::as_str)
+            )));
+        }
+        Some(RunOutcome::Succeeded) => {
+            return Err(Refusal {
+                kind: RefusalKind::Unchanged,
+                message: "the run has succeeded already".into(),
+            });
+        }
+        Some(RunOutcome::Failed) | None => {}
+    }
+    let mut question = Vec::new();
+    let mut answers = Vec::new();
+    let mut add = |id: &StepId, word: &str, reason: Option<&str>| -> Result<(), Refusal> {
+        let step = decidable(plan, state, id, word)?;
+        if state.steps[step].outcome() == Some(Outcome::Failed) {
+            question.push(step);
+        }
+        answers.push(answer(request, id, word, reason));
+        Ok(())
+    };
+    for id in &request.retry {
+        add(id, "retry", None)?;
+    }
+    for (id, reason) in &request.skip {
+        add(id, "skip", Some(reason))?;
+    }
+    for (id, reason) in &request.done {
+        add(id, "done", Some(reason))?;
+    }
+    if request.retry_failed {
+        for (step, known) in plan.steps.iter().zip(&state.steps) {
+            let named = answers_name(&request.retry, &request.skip, &request.done, &step.id);
+            if known.outcome() == Some(Outcome::Failed) && !step.finally && !named {
+                add(&step.id, "retry", None)?;
+            }
+        }
+    }
+    let undecided: Vec<usize> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter(|(index, step)| {
+            state.steps[*index].outcome() == Some(Outcome::Failed)
+                && step.on_failure == OnFailure::Stop
+                && !step.finally
+                && !question.contains(index)
+                && !state.gates.contains_key(index)
+        })
+        .map(|(index, _)| index)
+        .collect();
+    if state.outcome == Some(RunOutcome::Failed) {
+        if !undecided.is_empty() && question.is_empty() && !request.attended {
+            let ids: Vec<&str> = undecided.iter().map(|step| plan.steps[*step].id.as_str()).collect();
+            return Err(Refusal {
+                kind: RefusalKind::Undecided,
+                message: format!(
+                    "{} failed, and nobody can be asked what to do: say --retry {} or --skip {}=REASON",
+                    ids.join(", "),
+                    ids[0],
+                    ids[0]
+                ),
+            });
+        }
+        question.extend(undecided);
+    }
+    question.sort_unstable();
+    question.dedup();
+    Ok((question, answers))
+}
+
+fn answers_name(retry: &[StepId], skip: &[(StepId, String)], done: &[(StepId, String)], id: &StepId) -> bool {
+    retry.contains(id) || skip.iter().chain(done).any(|(named, _)| named == id)
+}
+
+/// The step, where a person may decide about it in this way.
+fn decidable(plan: &Plan, state: &RunState, id: &StepId, word: &str) -> Result<usize, Refusal> {
+    let Some(step) = state.index_of(id) else {
+        return Err(Refusal::usage(format!("the run has no step `{id}`")));
+    };
+    if word != "retry" && plan.steps[step].action.question().is_some_and(|(gate, _)| gate == Gate::Approve) {
+        return Err(Refusal::usage(format!(
+            "`{id}` is an approval: it passes only by its own answers, so it can't be skipped or done by hand"
+        )));
+    }
+    let known = &state.steps[step];
+    match known.status {
+        Status::Ended(Outcome::Failed | Outcome::Interrupted) | Status::Running(_) => Ok(step),
+        Status::Ended(Outcome::Cancelled) if known.result.attempt > 0 => Ok(step),
+        Status::Ended(outcome) => Err(Refusal::usage(format!(
+            "`{id}` {outcome}: only a step that failed or was interrupted can be told to {word}"
+        ))),
+        Status::Pending | Status::Delayed { .. } => {
+            Err(Refusal::usage(format!("`{id}` has not started: there is nothing to {word}")))
+        }
+    }
+}
+
+fn answer(request: &ResumeRequest, id: &StepId, word: &str, reason: Option<&str>) -> Answer {
+    Answer {
+        step: id.clone(),
+        nonce: None,
+        digest: None,
+        word: word.to_owned(),
+        by: request.by.clone(),
+        via: Via::Resume,
+        identity: Identity::User,
+        reason: reason.map(str::to_owned),
+        fields: IndexMap::new(),
+        items: Vec::new(),
+        all_items: false,
+        evidence: Vec::new(),
+        outputs: if word == "done" { request.outputs.clone() } else { IndexMap::new() },
+        file: None,
+    }
+}
