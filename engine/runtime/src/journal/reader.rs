@@ -1,0 +1,320 @@
+//! Reading a journal back: all segments in order, every line checked.
+//!
+//! Torn is not corrupt (`engine.md` §3). A writer acknowledges a batch only
+//! when it is durable, so what a dying writer leaves behind at the end of its
+//! segment never had an effect: a last line cut short (zeros of the reserved
+//! space included), and, where the next segment goes on from an earlier line,
+//! the lines that a failed flush left unacknowledged. Such a tail is ignored,
+//! kept and reported. Anything else wrong is damage.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use runbook_core::event::{Event, JOURNAL_FORMAT};
+use runbook_core::id::RunId;
+use runbook_core::moment::Moment;
+
+use super::error::JournalError;
+use super::format::{self, Head};
+use crate::store::{RunDir, StoreError, segment_name};
+
+/// One line of a journal, checked, its meaning not yet read.
+#[derive(Debug, Clone)]
+pub struct RawEvent {
+    /// Position in the run's journal, from 1.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Moment,
+    /// The line as it stands, without its newline.
+    pub line: Arc<str>,
+    /// The kind's place in the line.
+    kind: (u32, u32),
+    head: Head,
+    segment: u32,
+    /// Where the line begins in its segment, in bytes.
+    offset: u64,
+}
+
+impl RawEvent {
+    /// The kind, also of an event that this version doesn't know.
+    #[must_use]
+    pub fn kind_name(&self) -> &str {
+        &self.line[self.kind.0 as usize..self.kind.1 as usize]
+    }
+
+    /// The line's own hash: what its successor has as `prev`.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        self.head.as_str()
+    }
+
+    pub(super) fn segment(&self) -> u32 {
+        self.segment
+    }
+
+    /// The event.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] where this version doesn't know its kind or
+    /// something in it: the hash says that it is as it was written.
+    pub fn typed(&self, run: &RunId) -> Result<Event, JournalError> {
+        let kind = serde_json::from_str(&self.line).map_err(|source| JournalError::Newer {
+            seq: self.seq,
+            kind: self.kind_name().to_owned(),
+            source,
+        })?;
+        if let runbook_core::event::EventKind::JournalOpened { format, .. } = &kind
+            && *format > JOURNAL_FORMAT
+        {
+            let source = serde::de::Error::custom(format_args!("format {format} of the journal"));
+            return Err(JournalError::Newer { seq: self.seq, kind: self.kind_name().to_owned(), source });
+        }
+        Ok(Event { seq: self.seq, at: self.at, run: run.clone(), kind })
+    }
+}
+
+/// The end of a segment that its writer left unfinished: ignored and kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// The segment, from 1.
+    pub segment: u32,
+    /// Where the ignored part begins, in bytes.
+    pub offset: u64,
+    /// How long it is, in bytes.
+    pub bytes: u64,
+}
+
+/// What a journal says.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// The run.
+    pub run: RunId,
+    /// All events, in order.
+    pub events: Vec<RawEvent>,
+    /// Ends of segments that were left out. While another process holds the
+    /// run, one in the last segment is just a line being written.
+    pub torn: Vec<Torn>,
+    /// Whether the last segment was closed in order.
+    pub sealed: bool,
+    /// The hash of the last line; 64 zeros where there is none.
+    pub head: String,
+    /// The number of the last event; 0 where there is none.
+    pub last_seq: u64,
+    /// The number of the last segment.
+    pub segment: u32,
+}
+
+impl Replay {
+    /// All events with their meaning.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] at the first that this version doesn't know.
+    pub fn typed(&self) -> Result<Vec<Event>, JournalError> {
+        self.events.iter().map(|event| event.typed(&self.run)).collect()
+    }
+
+    pub(super) fn last_head(&self) -> Head {
+        self.events.last().map_or(Head::ZERO, |event| event.head)
+    }
+
+    /// Where to go on reading: the last segment, and its length as far as it
+    /// was understood, in bytes.
+    pub(super) fn end(&self) -> (u32, u64) {
+        match self.events.last() {
+            Some(event) if event.segment == self.segment => {
+                (event.segment, event.offset + event.line.len() as u64 + 1)
+            }
+            _ => (self.segment, 0),
+        }
+    }
+}
+
+/// Reads and checks the whole journal of a run.
+///
+/// # Errors
+/// [`StoreError::NoSuchRun`] where the run has no journal (its creation was cut
+/// short); [`JournalError::Damaged`] where it isn't what was written.
+pub fn read(dir: &RunDir) -> Result<Replay, JournalError> {
+    let segments = dir.segments()?;
+    if segments.is_empty() {
+        return Err(StoreError::NoSuchRun { run: dir.run().clone() }.into());
+    }
+    let mut chain = Chain::new(dir.run().clone());
+    let mut events: Vec<RawEvent> = Vec::new();
+    let mut torn = Vec::new();
+    for (expected, segment) in (1..).zip(segments) {
+        if segment != expected {
+            return Err(damaged(dir, expected, 0, "the segment is missing"));
+        }
+        let bytes = dir.directory().read(&segment_name(segment), format::SEGMENT_BYTES_MAX)?;
+        read_segment(
+            dir,
+            segment,
+            &bytes,
+            &mut Progress { chain: &mut chain, events: &mut events, torn: &mut torn },
+        )?;
+    }
+    Ok(Replay {
+        run: dir.run().clone(),
+        torn,
+        sealed: chain.sealed,
+        head: chain.head.as_str().to_owned(),
+        last_seq: chain.next_seq - 1,
+        segment: chain.segment,
+        events,
+    })
+}
+
+/// What reading has come to.
+struct Progress<'a> {
+    chain: &'a mut Chain,
+    events: &'a mut Vec<RawEvent>,
+    torn: &'a mut Vec<Torn>,
+}
+
+fn read_segment(
+    dir: &RunDir,
+    segment: u32,
+    bytes: &[u8],
+    so_far: &mut Progress<'_>,
+) -> Result<(), JournalError> {
+    let end = memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
+    let (lines, tail) = bytes.split_at(end);
+    let length = bytes.len() as u64;
+    let mut offset = 0;
+    so_far.chain.open(segment);
+    for (number, line) in (1..).zip(lines.split_inclusive(|byte| *byte == b'\n')) {
+        let text = &line[..line.len() - 1];
+        if number == 1 {
+            drop_superseded(text, so_far);
+        }
+        let event = so_far.chain.accept(text, offset).map_err(|what| damaged(dir, segment, number, what))?;
+        so_far.events.push(event);
+        offset += line.len() as u64;
+    }
+    if !tail.is_empty() {
+        if so_far.chain.sealed {
+            return Err(damaged(dir, segment, 0, "goes on after its seal"));
+        }
+        so_far.torn.push(Torn { segment, offset, bytes: length - offset });
+    }
+    Ok(())
+}
+
+/// Leaves out the lines of the segment before that this segment's first line
+/// doesn't go on from: their writer never got them acknowledged.
+fn drop_superseded(first_line: &[u8], so_far: &mut Progress<'_>) {
+    let Some(Ok(envelope)) = std::str::from_utf8(first_line).ok().map(format::read_line) else { return };
+    let Some(last) = so_far.events.last() else { return };
+    let (segment, end) = (last.segment, last.offset + last.line.len() as u64 + 1);
+    let kept = usize::try_from(envelope.seq.saturating_sub(1)).unwrap_or(usize::MAX);
+    let Some(dropped) = so_far.events.get(kept) else { return };
+    let is_explained = dropped.segment == segment
+        && last.kind_name() != SEALED
+        && kept.checked_sub(1).map_or(Head::ZERO, |before| so_far.events[before].head) == envelope.prev;
+    if !is_explained {
+        return;
+    }
+    let offset = dropped.offset;
+    let cut_short: u64 =
+        so_far.torn.iter().filter(|torn| torn.segment == segment).map(|torn| torn.bytes).sum();
+    so_far.torn.retain(|torn| torn.segment != segment);
+    so_far.torn.push(Torn { segment, offset, bytes: end - offset + cut_short });
+    so_far.chain.head = envelope.prev;
+    so_far.chain.next_seq = envelope.seq;
+    so_far.events.truncate(kept);
+}
+
+const OPENED: &str = "journal_opened";
+const SEALED: &str = "sealed";
+
+/// What the next line must fit.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    pub(super) run: RunId,
+    pub(super) segment: u32,
+    pub(super) next_seq: u64,
+    pub(super) head: Head,
+    /// No line of this segment was seen yet.
+    at_start: bool,
+    /// The last line was a seal.
+    pub(super) sealed: bool,
+}
+
+impl Chain {
+    pub(super) fn new(run: RunId) -> Self {
+        Self { run, segment: 0, next_seq: 1, head: Head::ZERO, at_start: true, sealed: false }
+    }
+
+    /// The chain where a replay ends.
+    pub(super) fn after(replay: &Replay) -> Self {
+        Self {
+            run: replay.run.clone(),
+            segment: replay.segment,
+            next_seq: replay.last_seq + 1,
+            head: replay.last_head(),
+            at_start: replay.events.last().is_none_or(|event| event.segment != replay.segment),
+            sealed: replay.sealed,
+        }
+    }
+
+    /// A new segment begins.
+    pub(super) fn open(&mut self, segment: u32) {
+        self.segment = segment;
+        self.at_start = true;
+        self.sealed = false;
+    }
+
+    /// Checks the next line.
+    pub(super) fn accept(&mut self, line: &[u8], offset: u64) -> Result<RawEvent, &'static str> {
+        let line = std::str::from_utf8(line).map_err(|_| "is not UTF-8")?;
+        let envelope = format::read_line(line)?;
+        if self.sealed {
+            return Err("stands after the seal of its segment");
+        }
+        if envelope.seq != self.next_seq {
+            return Err("its seq does not follow that of the line before");
+        }
+        if envelope.prev != self.head {
+            return Err("its prev is not the hash of the line before");
+        }
+        if envelope.run != self.run.as_str() {
+            return Err("it belongs to another run");
+        }
+        if self.at_start != (envelope.kind == OPENED) {
+            return Err(if self.at_start {
+                "the segment does not begin with journal_opened"
+            } else {
+                "a segment is opened twice"
+            });
+        }
+        if envelope.kind == SEALED && !line.contains(&format!("\"head\":\"{}\"", self.head.as_str())) {
+            return Err("the seal's head is not the hash of the line before");
+        }
+        let kind_start = envelope.kind.as_ptr() as usize - line.as_ptr() as usize;
+        let event = RawEvent {
+            seq: envelope.seq,
+            at: envelope.at,
+            kind: (place(kind_start), place(kind_start + envelope.kind.len())),
+            head: envelope.head,
+            segment: self.segment,
+            offset,
+            line: line.into(),
+        };
+        self.at_start = false;
+        self.sealed = envelope.kind == SEALED;
+        self.head = envelope.head;
+        self.next_seq += 1;
+        Ok(event)
+    }
+}
+
+/// A place near the start of a line: the envelope is short.
+fn place(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(0)
+}
+
+pub(super) fn damaged(dir: &RunDir, segment: u32, line: u64, what: &str) -> JournalError {
+    let file: PathBuf = dir.path().join(segment_name(segment));
+    JournalError::Damaged { file, line, what: what.to_owned() }
+}
