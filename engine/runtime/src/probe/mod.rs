@@ -1,9 +1,13 @@
 //! One look at the world for a `check` (language.md §5): each probe gives a [`Sample`], never an `Err`.
+//!
+//! What can't be reached is a sample without data and with the reason in one line. `failure` words these reasons, `trust` decides
+//! which certificates are believed. When to look again, and what is expected, is not decided here.
 
+mod failure;
 pub mod file;
 pub mod http;
-pub mod tcp;
-
 mod sample;
+pub mod tcp;
+mod trust;
 
 pub use sample::Sample;

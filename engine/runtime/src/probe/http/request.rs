@@ -1,8 +1,4 @@
-//! `http`: one request over HTTP or HTTPS, through no proxy.
-
-use std::time::Duration;
-
-use super::Sample;
+//! What is asked for.
 
 /// The body of a request.
 #[derive(Clone)]
@@ -18,7 +14,7 @@ pub enum HttpBody {
 pub struct HttpRequest {
     /// `GET` unless given.
     pub method: String,
-    /// `http://…` or `https://…`.
+    /// `http://…` or `https://…`; user information in it becomes basic authentication.
     pub url: String,
     /// In the order given.
     pub headers: Vec<(String, String)>,
@@ -42,10 +38,4 @@ impl HttpRequest {
             follow: false,
         }
     }
-}
-
-/// Sends `request`: `status headers body json elapsed`. `timeout` bounds it as a whole, name resolution and body included.
-pub async fn probe(request: &HttpRequest, timeout: Duration) -> Sample {
-    let _ = (request, timeout);
-    Sample::unreached("not asked".to_owned())
 }
