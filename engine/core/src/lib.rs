@@ -7,6 +7,7 @@ pub mod event;
 pub mod id;
 pub mod moment;
 pub mod plan;
+pub mod render;
 pub mod schedule;
 pub mod source;
 pub mod state;

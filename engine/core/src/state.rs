@@ -391,6 +391,29 @@ impl RunState {
         }
     }
 
+    /// How the run would end if it ended now: the first that applies of
+    /// cancelled, rejected, failed and succeeded (`language.md` §2).
+    #[must_use]
+    pub fn verdict(&self, plan: &Plan) -> RunOutcome {
+        let failed = |(step, known): (&crate::plan::Step, &StepState)| match known.outcome() {
+            Some(Outcome::Failed) => step.on_failure != OnFailure::Warn,
+            Some(Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted) => true,
+            Some(Outcome::Succeeded | Outcome::Skipped | Outcome::Rejected) | None => false,
+        };
+        if self.cancel.is_some() {
+            RunOutcome::Cancelled
+        } else if self.steps.iter().any(|step| step.outcome() == Some(Outcome::Rejected)) {
+            RunOutcome::Rejected
+        } else if self.aborted.is_some()
+            || self.background_failure.is_some()
+            || plan.steps.iter().zip(&self.steps).any(failed)
+        {
+            RunOutcome::Failed
+        } else {
+            RunOutcome::Succeeded
+        }
+    }
+
     /// Takes in one event that has happened.
     ///
     /// # Errors

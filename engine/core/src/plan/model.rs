@@ -31,6 +31,10 @@ pub struct Plan {
     pub description: Option<String>,
     /// Every declared parameter with its value.
     pub params: IndexMap<String, Value>,
+    /// Parameters whose values no shell can read as more than text, by type,
+    /// `choices` or `pattern`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plain_params: Vec<String>,
     /// Where each secret is read from; never its value.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub secrets: IndexMap<String, SecretSource>,

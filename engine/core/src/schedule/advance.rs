@@ -2,7 +2,7 @@
 
 use super::gate;
 use super::input::{AttemptResult, Attendance, Circumstances, Decision, Found, Input};
-use crate::event::{EventKind, Outcome, RunOutcome, WaitingFor};
+use crate::event::{EventKind, Outcome, WaitingFor};
 use crate::plan::{OnFailure, Plan, Retry};
 use crate::state::{IllegalEvent, RunState, Status};
 
@@ -467,21 +467,13 @@ fn finish(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> F
     if !state.backgrounds.is_empty() {
         return Follow { events: Vec::new(), end_backgrounds: true };
     }
-    let has = |wanted: Outcome| state.steps.iter().any(|step| step.outcome() == Some(wanted));
-    let failed = plan.steps.iter().zip(&state.steps).any(|(step, known)| match known.outcome() {
-        Some(Outcome::Failed) => step.on_failure != OnFailure::Warn,
-        Some(Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted) => true,
-        Some(Outcome::Succeeded | Outcome::Skipped | Outcome::Rejected) | None => false,
-    });
-    let (outcome, reason) = if let Some((by, reason)) = &state.cancel {
-        let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        (RunOutcome::Cancelled, Some(format!("cancelled by {by}{why}")))
-    } else if has(Outcome::Rejected) {
-        (RunOutcome::Rejected, None)
-    } else if failed || state.aborted.is_some() || state.background_failure.is_some() {
-        (RunOutcome::Failed, state.background_failure.clone())
-    } else {
-        (RunOutcome::Succeeded, None)
+    let outcome = state.verdict(plan);
+    let reason = match &state.cancel {
+        Some((by, reason)) => {
+            let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+            Some(format!("cancelled by {by}{why}"))
+        }
+        None => state.background_failure.clone(),
     };
     vec![EventKind::RunFinished { outcome, reason, outputs: circumstances.renderer.outputs(plan, state) }]
         .into()

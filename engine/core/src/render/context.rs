@@ -1,0 +1,307 @@
+//! The values that a text can see at one point of a run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
+use crate::event::{Outcome, RunOutcome};
+use crate::id::{RunId, StepId};
+use crate::moment::Moment;
+use crate::plan::Plan;
+use crate::state::{RunState, Status};
+use crate::template::{
+    Context, Reference, StepValue, StepValues, Template, Value, canonical_name, parse_number, value_from_json,
+};
+
+/// One of the two outputs of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What earlier steps printed, as it was recorded (masked).
+pub trait Recorded: Send + Sync {
+    /// The text of an attempt's output; empty where it printed nothing.
+    ///
+    /// # Errors
+    /// Where it can't be read or is too long to be used: one line that says so.
+    fn output(&self, step: &StepId, attempt: u32, stream: Stream) -> Result<Arc<str>, String>;
+}
+
+/// A record in which no step has printed anything: for plans and simulations.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoOutput;
+
+impl Recorded for NoOutput {
+    fn output(&self, _: &StepId, _: u32, _: Stream) -> Result<Arc<str>, String> {
+        Ok("".into())
+    }
+}
+
+/// What is true of a run for its whole life: `run.*` in expressions.
+#[derive(Debug, Clone)]
+pub struct RunFacts {
+    /// `run.id`.
+    pub id: RunId,
+    /// `run.user`: who started it.
+    pub user: String,
+    /// `run.host`: where it was started.
+    pub host: String,
+    /// `run.started_at`.
+    pub started_at: Moment,
+    /// `run.dir`: a folder of the run for its own files.
+    pub dir: String,
+    /// `run.interactive`: whether somebody could be asked when it started.
+    pub interactive: bool,
+}
+
+/// Who looks: a person or the record (names only), or the process that needs the values.
+pub enum SecretView<'a> {
+    /// Each secret is shown by its mask.
+    Masked,
+    /// Each secret has its value.
+    Real(&'a dyn Fn(&str) -> Option<String>),
+}
+
+/// What stands for a secret wherever it could be seen.
+#[must_use]
+pub fn secret_mask(name: &str) -> String {
+    format!("‹secrets.{name}›")
+}
+
+/// How a value that a step doesn't have is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is an error that names the step.
+    Fails,
+    /// It is shown as `‹steps.x.stdout: skipped›`: in the texts of gates and in `finally`.
+    Shown,
+}
+
+/// Everything that a context is made of.
+pub(super) struct Sight<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) state: &'a RunState,
+    pub(super) facts: &'a RunFacts,
+    pub(super) recorded: &'a dyn Recorded,
+    pub(super) secrets: &'a SecretView<'a>,
+    pub(super) missing: Missing,
+    /// The step whose text it is: its `env` is in sight.
+    pub(super) step: Option<usize>,
+}
+
+impl Sight<'_> {
+    /// The context for texts that use these names, and no more than that is loaded.
+    pub(super) fn context(&self, references: &[&Reference]) -> Result<Context, String> {
+        let mut context = self.base();
+        let uses =
+            |name: &str| references.iter().any(|reference| reference.path.first().is_some_and(|p| p == name));
+        if uses("env") {
+            context.set_names(
+                "env",
+                self.environment()?.into_iter().map(|(name, value)| (name, Value::from(value))),
+            );
+        }
+        let mut wanted = BTreeSet::new();
+        for reference in references {
+            if let [first, id, field, ..] = reference.path.as_slice()
+                && first == "steps"
+            {
+                wanted.insert((canonical_name(id), field.clone()));
+            }
+        }
+        context.set_steps(Arc::new(self.steps(&wanted)));
+        Ok(context)
+    }
+
+    fn base(&self) -> Context {
+        let mut context = Context::new();
+        context.set_names(
+            "params",
+            self.plan.params.iter().map(|(name, value)| (name.clone(), value_from_json(value))),
+        );
+        context.set_names(
+            "secrets",
+            self.plan.secrets.keys().map(|name| {
+                let value = match self.secrets {
+                    SecretView::Masked => secret_mask(name),
+                    SecretView::Real(value_of) => value_of(name).unwrap_or_else(|| secret_mask(name)),
+                };
+                (name.clone(), Value::from(value))
+            }),
+        );
+        let outcome = self.state.outcome.unwrap_or_else(|| self.state.verdict(self.plan));
+        context.set_names(
+            "run",
+            [
+                ("id", Value::from(self.facts.id.as_str())),
+                ("name", Value::from(self.plan.runbook.as_str())),
+                ("started_at", Value::from(self.facts.started_at.to_string())),
+                ("user", Value::from(self.facts.user.as_str())),
+                ("host", Value::from(self.facts.host.as_str())),
+                ("interactive", Value::from(self.facts.interactive)),
+                ("dir", Value::from(self.facts.dir.as_str())),
+                ("outcome", Value::from(outcome.as_str())),
+                ("succeeded", Value::from(outcome == RunOutcome::Succeeded)),
+                ("failed", Value::from(outcome != RunOutcome::Succeeded)),
+            ],
+        );
+        context
+    }
+
+    /// The declared environment, rendered: the plan's, then the step's; each
+    /// sees those before it.
+    pub(super) fn environment(&self) -> Result<IndexMap<String, String>, String> {
+        let mut rendered: IndexMap<String, String> = IndexMap::new();
+        let own = self.step.map(|step| &self.plan.steps[step].env);
+        for (name, text) in self.plan.env.iter().chain(own.into_iter().flatten()) {
+            let value = if text.contains("{{") {
+                let template = parse_template(text)?;
+                let mut context = self.base();
+                context.set_names("env", rendered.iter().map(|(n, v)| (n.clone(), Value::from(v.as_str()))));
+                let wanted = template
+                    .references()
+                    .iter()
+                    .filter(|reference| reference.path.len() > 2 && reference.path[0] == "steps")
+                    .map(|reference| (canonical_name(&reference.path[1]), reference.path[2].clone()))
+                    .collect();
+                context.set_steps(Arc::new(self.steps(&wanted)));
+                template.render(&context).map_err(|error| format!("env {name}: {}", error.message))?
+            } else {
+                text.clone()
+            };
+            rendered.insert(name.clone(), value);
+        }
+        Ok(rendered)
+    }
+
+    fn steps(&self, wanted: &BTreeSet<(String, String)>) -> StepTable {
+        let mut values = HashMap::new();
+        if wanted.is_empty() {
+            return StepTable(values);
+        }
+        let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            by_name.insert(canonical_name(step.id.as_str()), index);
+        }
+        for (id, field) in wanted {
+            let value = by_name.get(id).map_or(StepValue::Missing, |index| self.step_value(*index, field));
+            values.insert((id.clone(), field.clone()), value);
+        }
+        StepTable(values)
+    }
+
+    fn step_value(&self, index: usize, field: &str) -> StepValue {
+        let step = &self.plan.steps[index];
+        let known = &self.state.steps[index];
+        let outcome = known.outcome();
+        let is = |wanted: Outcome| StepValue::Value(Value::from(outcome == Some(wanted)));
+        match field {
+            "outcome" => {
+                let word = match (&known.status, outcome) {
+                    (_, Some(outcome)) => outcome.as_str(),
+                    (Status::Running(_), None) => "running",
+                    (Status::Pending | Status::Delayed { .. } | Status::Ended(_), None) => "pending",
+                };
+                return StepValue::Value(Value::from(word));
+            }
+            "succeeded" => return is(Outcome::Succeeded),
+            "failed" => return is(Outcome::Failed),
+            "skipped" => return is(Outcome::Skipped),
+            _ => {}
+        }
+        let own = self.step == Some(index);
+        if !own && !matches!(outcome, Some(Outcome::Succeeded | Outcome::Failed)) {
+            let how = outcome.map_or_else(|| "not finished".to_owned(), |outcome| outcome.to_string());
+            return match self.missing {
+                Missing::Fails => StepValue::Undefined { why: format!("the step was {how}") },
+                Missing::Shown => StepValue::Placeholder(format!("‹steps.{}.{field}: {how}›", step.id)),
+            };
+        }
+        let result = &known.result;
+        let undefined = |why: &str| StepValue::Undefined { why: why.to_owned() };
+        // What a probe measured is recorded with the step; what a command printed is in its log.
+        if let Some(value) = result.values.get(field) {
+            return StepValue::Value(value_from_json(value));
+        }
+        match field {
+            "exit_code" => match result.exit_code {
+                Some(code) => StepValue::Value(Value::from(code)),
+                None => undefined("the step has no exit code"),
+            },
+            "stdout" | "stderr" | "json" | "lines" | "number" => self.printed(index, field),
+            "outputs" => StepValue::Value(map_value(&result.outputs)),
+            "fields" => StepValue::Value(map_value(&result.fields)),
+            "choice" => match &result.choice {
+                Some(choice) => StepValue::Value(Value::from(choice.as_str())),
+                None => undefined("nothing was chosen"),
+            },
+            "by" => StepValue::Value(Value::from(result.by.join(", "))),
+            "artifacts" => StepValue::Value(Value::from_iter(
+                known.artifacts.keys().map(|path| Value::from(path.as_str())),
+            )),
+            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run fit a float exactly")]
+            "duration" => StepValue::Value(Value::from(result.duration_ms as f64 / 1000.0)),
+            "attempts" => StepValue::Value(Value::from(known.attempts)),
+            _ => StepValue::Missing,
+        }
+    }
+
+    fn printed(&self, index: usize, field: &str) -> StepValue {
+        let step = &self.plan.steps[index];
+        let stream = if field == "stderr" { Stream::Stderr } else { Stream::Stdout };
+        let text = match self.recorded.output(&step.id, self.state.steps[index].result.attempt, stream) {
+            Ok(text) => text,
+            Err(why) => return StepValue::Undefined { why },
+        };
+        printed_value(&text, field)
+    }
+}
+
+/// What `stdout`, `lines` and the like are of a printed text.
+pub(super) fn printed_value(text: &str, field: &str) -> StepValue {
+    // As `$( )` does: all trailing newlines go.
+    let trimmed = text.trim_end_matches('\n');
+    match field {
+        "json" => match serde_json::from_str::<Json>(trimmed) {
+            Ok(json) => StepValue::Value(value_from_json(&json)),
+            Err(error) => StepValue::Undefined { why: format!("its output is no JSON ({error})") },
+        },
+        "lines" => StepValue::Value(if trimmed.is_empty() {
+            Value::from(Vec::<Value>::new())
+        } else {
+            Value::from_iter(trimmed.split('\n').map(|line| Value::from(line.trim_end_matches('\r'))))
+        }),
+        "number" => match parse_number(trimmed.trim()) {
+            Some(number) => StepValue::Value(number),
+            None => StepValue::Undefined { why: "its output is no number".to_owned() },
+        },
+        _ => StepValue::Value(Value::from(trimmed)),
+    }
+}
+
+fn map_value(map: &IndexMap<String, Json>) -> Value {
+    value_from_json(&Json::Object(map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()))
+}
+
+struct StepTable(HashMap<(String, String), StepValue>);
+
+impl StepValues for StepTable {
+    fn get(&self, step: &str, field: &str) -> StepValue {
+        self.0.get(&(canonical_name(step), field.to_owned())).cloned().unwrap_or(StepValue::Missing)
+    }
+}
+
+/// Parses a text of the plan, which validation has seen before.
+pub(super) fn parse_template(text: &str) -> Result<Template, String> {
+    Template::parse(text).map_err(|errors| first_message(&errors))
+}
+
+pub(super) fn first_message(errors: &[crate::template::TemplateError]) -> String {
+    errors.first().map_or_else(|| "it can't be read".to_owned(), |error| error.message.clone())
+}

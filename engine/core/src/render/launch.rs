@@ -1,0 +1,397 @@
+//! What is run, asked and shown.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+use super::context::{Missing, Recorded, RunFacts, SecretView, Sight, parse_template};
+use crate::plan::{Action, Check, Command, HttpRequest, Plan, Probe};
+use crate::schedule::{RenderedQuestion, Renderer, Shown};
+use crate::state::RunState;
+use crate::template::{
+    Dialect, Expression, Reference, ShellScript, Template, Value, display_argv, quote_for_display,
+};
+
+/// The texts of a run, rendered against its state.
+#[derive(Clone)]
+pub struct Texts {
+    /// What is true of the run for its whole life.
+    pub facts: RunFacts,
+    /// What earlier steps printed.
+    pub recorded: Arc<dyn Recorded>,
+}
+
+/// A command, ready to be started.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// The shell with its options, to which the script's file is added; or the command itself.
+    pub argv: Vec<String>,
+    /// The script's text, where there is one.
+    pub script: Option<String>,
+    /// The environment beside the run's own: declared variables, then the values of the script.
+    pub env: Vec<(String, String)>,
+    /// Relative to the project's root.
+    pub cwd: Option<String>,
+    /// For standard input.
+    pub stdin: Option<String>,
+}
+
+/// An HTTP request, ready to be sent; its texts may hold secrets.
+#[derive(Clone, PartialEq)]
+pub struct HttpCall {
+    /// Where to.
+    pub url: String,
+    /// As in `GET`.
+    pub method: String,
+    /// Names to values.
+    pub headers: IndexMap<String, String>,
+    /// Sent as JSON.
+    pub json: Option<Json>,
+    /// Sent as it is.
+    pub body: Option<String>,
+    /// Whether a certificate that can't be trusted is taken.
+    pub insecure: bool,
+    /// Whether redirects are followed.
+    pub follow: bool,
+}
+
+/// A probe, ready to be made.
+#[derive(Clone, PartialEq)]
+pub enum ProbeCall {
+    /// A command.
+    Run(Launch),
+    /// A request.
+    Http(HttpCall),
+    /// `host:port`.
+    Tcp(String),
+    /// A path, relative to the step's `cwd`.
+    File {
+        /// The path.
+        path: String,
+        /// The step's `cwd`.
+        cwd: Option<String>,
+    },
+}
+
+impl Texts {
+    pub(super) fn sight<'a>(
+        &'a self,
+        plan: &'a Plan,
+        state: &'a RunState,
+        step: Option<usize>,
+        secrets: &'a SecretView<'a>,
+        missing: Missing,
+    ) -> Sight<'a> {
+        Sight { plan, state, facts: &self.facts, recorded: &*self.recorded, secrets, missing, step }
+    }
+
+    /// The command of a step's `run`, ready to be started.
+    ///
+    /// # Errors
+    /// Where a text can't be rendered, or a value would hold a mask.
+    pub fn launch(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        secrets: &SecretView<'_>,
+    ) -> Result<Launch, String> {
+        let Action::Run(run) = &plan.steps[step].action else {
+            return Err("the step runs no command".into());
+        };
+        let mut launch = self.command(plan, state, step, &run.command, secrets)?.0;
+        if let Some(stdin) = &run.stdin {
+            launch.stdin = Some(self.text(plan, state, step, stdin, secrets, missing_of(plan, step))?);
+        }
+        Ok(launch)
+    }
+
+    /// The probe of a step's check, or of what its background command must reach.
+    ///
+    /// # Errors
+    /// Where a text can't be rendered.
+    pub fn probe(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        check: &Check,
+        secrets: &SecretView<'_>,
+    ) -> Result<ProbeCall, String> {
+        let missing = missing_of(plan, step);
+        let text = |source: &str| self.text(plan, state, step, source, secrets, missing);
+        Ok(match &check.probe {
+            Probe::Run(command) => ProbeCall::Run(self.command(plan, state, step, command, secrets)?.0),
+            Probe::Http(request) => ProbeCall::Http(self.http(plan, state, step, request, secrets)?),
+            Probe::Tcp(address) => ProbeCall::Tcp(text(address)?),
+            Probe::File(path) => {
+                let cwd = plan.steps[step].cwd.as_deref().map(&text).transpose()?;
+                ProbeCall::File { path: text(path)?, cwd }
+            }
+        })
+    }
+
+    /// Globs of files to keep, rendered; the step itself is in sight.
+    ///
+    /// # Errors
+    /// Where a text can't be rendered.
+    pub fn artifacts(&self, plan: &Plan, state: &RunState, step: usize) -> Result<Vec<String>, String> {
+        plan.steps[step]
+            .artifacts
+            .iter()
+            .map(|glob| self.text(plan, state, step, glob, &SecretView::Masked, Missing::Fails))
+            .collect()
+    }
+
+    /// The step's `cwd`, rendered.
+    ///
+    /// # Errors
+    /// Where it can't be rendered.
+    pub fn cwd(&self, plan: &Plan, state: &RunState, step: usize) -> Result<Option<String>, String> {
+        plan.steps[step]
+            .cwd
+            .as_deref()
+            .map(|cwd| self.text(plan, state, step, cwd, &SecretView::Masked, Missing::Fails))
+            .transpose()
+    }
+
+    fn http(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        request: &HttpRequest,
+        secrets: &SecretView<'_>,
+    ) -> Result<HttpCall, String> {
+        let text = |source: &str| self.text(plan, state, step, source, secrets, missing_of(plan, step));
+        let mut headers = IndexMap::new();
+        for (name, value) in &request.headers {
+            headers.insert(name.clone(), text(value)?);
+        }
+        Ok(HttpCall {
+            url: text(&request.url)?,
+            method: request.method.clone(),
+            headers,
+            json: request.json.as_ref().map(|json| render_json(json, &text)).transpose()?,
+            body: request.body.as_deref().map(&text).transpose()?,
+            insecure: request.insecure,
+            follow: request.follow,
+        })
+    }
+
+    /// A command and how people are shown it.
+    fn command(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        command: &Command,
+        secrets: &SecretView<'_>,
+    ) -> Result<(Launch, String), String> {
+        let sight = self.sight(plan, state, Some(step), secrets, missing_of(plan, step));
+        let mut env: Vec<(String, String)> = sight.environment()?.into_iter().collect();
+        let cwd = plan.steps[step]
+            .cwd
+            .as_deref()
+            .map(|cwd| self.text(plan, state, step, cwd, secrets, Missing::Fails))
+            .transpose()?;
+        match command {
+            Command::Script(source) => {
+                let template = parse_template(source)?;
+                let (script, shown) = if template.is_literal() {
+                    (source.clone(), source.clone())
+                } else {
+                    let dialect = dialect_of(&plan.steps[step].shell);
+                    let script =
+                        ShellScript::compile(&template, dialect, &|reference| is_plain(plan, reference))
+                            .map_err(|errors| super::context::first_message(&errors))?;
+                    let references: Vec<&Reference> = template.references().iter().collect();
+                    let rendered =
+                        script.render(&sight.context(&references)?).map_err(|error| error.message.clone())?;
+                    for (_, value) in &rendered.variables {
+                        refuse_mask(value)?;
+                    }
+                    env.extend(rendered.variables);
+                    (rendered.script, rendered.display)
+                };
+                let argv = plan.steps[step].shell.clone();
+                Ok((
+                    Launch { argv, script: Some(script), env, cwd, stdin: None },
+                    shown.trim_end().to_owned(),
+                ))
+            }
+            Command::Argv(argv) => {
+                let mut rendered = Vec::with_capacity(argv.len());
+                for argument in argv {
+                    let value = self.text(plan, state, step, argument, secrets, missing_of(plan, step))?;
+                    refuse_mask(&value)?;
+                    rendered.push(value);
+                }
+                let shown = display_argv(&rendered);
+                Ok((Launch { argv: rendered, script: None, env, cwd, stdin: None }, shown))
+            }
+        }
+    }
+
+    /// Renders one text.
+    fn text(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        source: &str,
+        secrets: &SecretView<'_>,
+        missing: Missing,
+    ) -> Result<String, String> {
+        if !source.contains("{{") {
+            return Ok(source.to_owned());
+        }
+        let template: Template = parse_template(source)?;
+        let references: Vec<&Reference> = template.references().iter().collect();
+        let context = self.sight(plan, state, Some(step), secrets, missing).context(&references)?;
+        template.render(&context).map_err(|error| error.message)
+    }
+
+    /// A check as people are shown it: its probe in one line.
+    fn shown_probe(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        check: &Check,
+    ) -> Result<String, String> {
+        let masked = SecretView::Masked;
+        Ok(match &check.probe {
+            Probe::Run(command) => self.command(plan, state, step, command, &masked)?.1,
+            Probe::Http(request) => {
+                let url = self.text(plan, state, step, &request.url, &masked, missing_of(plan, step))?;
+                format!("{} {}", request.method, quote_for_display(&url))
+            }
+            Probe::Tcp(address) => {
+                format!("tcp {}", self.text(plan, state, step, address, &masked, missing_of(plan, step))?)
+            }
+            Probe::File(path) => {
+                let path = self.text(plan, state, step, path, &masked, missing_of(plan, step))?;
+                format!("file {}", quote_for_display(&path))
+            }
+        })
+    }
+}
+
+impl Renderer for Texts {
+    fn when(&self, plan: &Plan, state: &RunState, step: usize) -> Result<bool, String> {
+        let Some(source) = &plan.steps[step].when else { return Ok(true) };
+        let expression =
+            Expression::parse(source).map_err(|errors| super::context::first_message(&errors))?;
+        let references: Vec<&Reference> = expression.references().iter().collect();
+        let masked = SecretView::Masked;
+        let context =
+            self.sight(plan, state, Some(step), &masked, missing_of(plan, step)).context(&references)?;
+        expression.evaluate_bool(&context).map_err(|error| format!("when: {}", error.message))
+    }
+
+    fn shown(&self, plan: &Plan, state: &RunState, step: usize) -> Result<Shown, String> {
+        let command = match &plan.steps[step].action {
+            Action::Run(run) => self.command(plan, state, step, &run.command, &SecretView::Masked)?.1,
+            Action::Check(check) => self.shown_probe(plan, state, step, check)?,
+            Action::Approve(_) | Action::Manual(_) => return Ok(Shown::default()),
+        };
+        let mut hash = Sha256::new();
+        hash.update(command.as_bytes());
+        let digest = hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Ok(Shown { command: Some(command), digest: Some(digest) })
+    }
+
+    fn question(&self, plan: &Plan, state: &RunState, step: usize) -> Result<RenderedQuestion, String> {
+        let Some((_, question)) = plan.steps[step].action.question() else {
+            return Err("the step asks nothing".into());
+        };
+        let text = |source: &str| self.text(plan, state, step, source, &SecretView::Masked, Missing::Shown);
+        Ok(RenderedQuestion {
+            prompt: text(&question.prompt)?,
+            details: question.details.as_deref().map(text).transpose()?,
+            checklist: question.checklist.iter().map(|item| text(item)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn outputs(&self, plan: &Plan, state: &RunState) -> IndexMap<String, Json> {
+        let masked = SecretView::Masked;
+        let sight = self.sight(plan, state, None, &masked, Missing::Fails);
+        plan.outputs
+            .iter()
+            .filter_map(|(name, source)| {
+                let expression = Expression::parse(source).ok()?;
+                let references: Vec<&Reference> = expression.references().iter().collect();
+                let value = expression.evaluate(&sight.context(&references).ok()?).ok()?;
+                Some((name.clone(), json_of(&value)))
+            })
+            .collect()
+    }
+}
+
+/// In `finally` a value that a step doesn't have is shown, elsewhere it fails.
+pub(super) fn missing_of(plan: &Plan, step: usize) -> Missing {
+    if plan.steps[step].finally { Missing::Shown } else { Missing::Fails }
+}
+
+/// The value as it is recorded.
+pub(super) fn json_of(value: &Value) -> Json {
+    serde_json::to_value(value).unwrap_or(Json::Null)
+}
+
+fn render_json(json: &Json, text: &dyn Fn(&str) -> Result<String, String>) -> Result<Json, String> {
+    Ok(match json {
+        Json::String(source) => Json::String(text(source)?),
+        Json::Array(items) => {
+            Json::Array(items.iter().map(|item| render_json(item, text)).collect::<Result<_, _>>()?)
+        }
+        Json::Object(entries) => {
+            let mut rendered = serde_json::Map::new();
+            for (name, value) in entries {
+                rendered.insert(name.clone(), render_json(value, text)?);
+            }
+            Json::Object(rendered)
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => json.clone(),
+    })
+}
+
+/// A value that was masked can't be used as if it were the secret.
+fn refuse_mask(value: &str) -> Result<(), String> {
+    let Some(start) = value.find("‹secrets.") else { return Ok(()) };
+    let name: String = value[start + "‹secrets.".len()..].chars().take_while(|c| *c != '›').collect();
+    Err(format!(
+        "the value holds the secret `{name}` in its masked form; pass the secret itself by `env: {{{}: \"{{{{ secrets.{name} }}}}\"}}`",
+        name.to_uppercase()
+    ))
+}
+
+/// What reads a script, from the step's shell.
+pub(crate) fn dialect_of(shell: &[String]) -> Dialect {
+    let Some(program) = shell.first() else { return Dialect::Bash };
+    match program.rsplit('/').next().unwrap_or_default() {
+        "bash" => Dialect::Bash,
+        "sh" | "dash" | "ash" | "ksh" | "mksh" | "busybox" => Dialect::Posix,
+        _ => Dialect::Other,
+    }
+}
+
+/// Whether a reference can only hold characters that no shell reads as more than text.
+pub(crate) fn is_plain(plan: &Plan, reference: &Reference) -> bool {
+    match reference.path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["params", name] => plan.plain_params.iter().any(|plain| plain == name),
+        ["index"] => true,
+        ["steps", _, field] => matches!(
+            *field,
+            "exit_code" | "attempts" | "duration" | "number" | "succeeded" | "failed" | "skipped"
+        ),
+        ["run", field] => matches!(*field, "interactive" | "failed" | "succeeded" | "id"),
+        _ => false,
+    }
+}

@@ -1,0 +1,13 @@
+//! From the plan's texts to what is run, asked and shown, at one point of a run.
+//!
+//! Everything here is a pure function of the plan, the state and what earlier
+//! steps printed. People and the journal see secrets by name; only what is
+//! handed to a process or a server holds their values.
+
+mod context;
+mod launch;
+mod verdict;
+
+pub use context::{NoOutput, Recorded, RunFacts, SecretView, Stream, secret_mask};
+pub use launch::{HttpCall, Launch, ProbeCall, Texts};
+pub use verdict::{Measured, Verdict};
