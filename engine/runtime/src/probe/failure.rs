@@ -25,6 +25,7 @@ pub(super) fn of_io(error: &io::Error, place: &str) -> String {
         io::ErrorKind::HostUnreachable => "host unreachable".to_owned(),
         io::ErrorKind::NetworkUnreachable => "network unreachable".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         _ => lowercase_first(&error.to_string()),
     };
     format!("{what} ({place})")
