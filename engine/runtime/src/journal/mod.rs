@@ -13,5 +13,6 @@ mod writer;
 
 pub use error::JournalError;
 pub use follow::Follower;
+pub(crate) use reader::opened_at;
 pub use reader::{RawEvent, Replay, Torn, read};
 pub use writer::{Recorded, Writer};

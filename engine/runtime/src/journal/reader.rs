@@ -7,6 +7,7 @@
 //! the lines that a failed flush left unacknowledged. Such a tail is ignored,
 //! kept and reported. Anything else wrong is damage.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -164,6 +165,22 @@ pub fn read(dir: &RunDir) -> Result<Replay, JournalError> {
         events,
     })
 }
+
+/// When a run's journal was opened first: all that is read is the beginning of
+/// its first line. `None` where that can't be understood.
+///
+/// # Errors
+/// Where the file can't be opened.
+pub(crate) fn opened_at(dir: &RunDir) -> Result<Option<Moment>, StoreError> {
+    let file = dir.directory().open(&segment_name(1))?;
+    let mut start = String::new();
+    let _ = file.take(OPENED_AT_BYTES).read_to_string(&mut start);
+    let at = start.split_once(",\"at\":\"").and_then(|(_, rest)| rest.split_once('"'));
+    Ok(at.and_then(|(at, _)| at.parse::<jiff::Timestamp>().ok()).map(Moment::from))
+}
+
+/// Where `at` of the first line has ended, in bytes.
+const OPENED_AT_BYTES: u64 = 64;
 
 /// What reading has come to.
 struct Progress<'a> {

@@ -5,14 +5,24 @@
 mod error;
 mod files;
 pub mod identity;
+pub mod inbox;
+pub mod index;
 pub mod lock;
 mod mode;
+mod resolve;
 mod run_directory;
 mod state_directory;
+mod summary;
+mod verify;
+mod watch;
 
 pub use error::{Family, StoreError};
 pub use files::Directory;
+pub use resolve::ResolveError;
 pub use run_directory::{
     ARTIFACTS, ENVIRONMENT, FILES, INBOX, LOCK, LOGS, PLAN, RUNBOOK, RunDir, WITNESS, log_name, segment_name,
 };
 pub use state_directory::Store;
+pub use summary::{Standing, Summary, SummaryFold, Waiting, summarize};
+pub use verify::{Problem, verify};
+pub use watch::Watch;

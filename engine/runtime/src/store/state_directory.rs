@@ -104,9 +104,15 @@ impl Store {
     /// # Errors
     /// Where the folder of runs can't be read.
     pub fn run_ids(&self) -> Result<Vec<RunId>, StoreError> {
-        let mut ids: Vec<RunId> = self.runs.names()?.iter().filter_map(|name| name.parse().ok()).collect();
-        ids.sort_unstable();
-        Ok(ids)
+        Ok(self.run_names()?.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// The same as names, for looking through thousands of them.
+    pub(crate) fn run_names(&self) -> Result<Vec<String>, StoreError> {
+        let mut names = self.runs.names()?;
+        names.retain(|name| name.parse::<RunId>().is_ok());
+        names.sort_unstable();
+        Ok(names)
     }
 }
 

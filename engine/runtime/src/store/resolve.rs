@@ -1,0 +1,142 @@
+//! Which run is meant (`cli.md`): a run's id, a unique beginning of one, a
+//! runbook's name for its latest run, or `last`.
+
+use runbook_core::id::RunId;
+use runbook_core::moment::Moment;
+
+use super::error::{Family, StoreError};
+use super::index::{self, Filter};
+use super::run_directory::segment_name;
+use super::state_directory::Store;
+use crate::journal;
+
+/// The word for the latest of all runs.
+const LAST: &str = "last";
+/// How many runs an ambiguous beginning lists.
+const CANDIDATES_MAX: usize = 10;
+
+/// Why a text names no run.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// There is no run at all.
+    #[error("there are no runs yet")]
+    NoRuns,
+    /// Neither a run nor a runbook with runs.
+    #[error("`{text}` is neither a run nor a runbook that has runs")]
+    Unknown {
+        /// What was given.
+        text: String,
+    },
+    /// The beginning of several ids.
+    #[error("`{text}` is the beginning of {count} runs: {}", listed(candidates))]
+    Ambiguous {
+        /// What was given.
+        text: String,
+        /// Some of them, the latest first.
+        candidates: Vec<RunId>,
+        /// How many there are.
+        count: usize,
+    },
+    /// The state directory can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn listed(candidates: &[RunId]) -> String {
+    candidates.iter().map(RunId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl ResolveError {
+    /// Which exit status this means.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match self {
+            Self::NoRuns | Self::Unknown { .. } | Self::Ambiguous { .. } => Family::NotFound,
+            Self::Store(error) => error.family(),
+        }
+    }
+}
+
+impl Store {
+    /// The run that `text` means.
+    ///
+    /// # Errors
+    /// Where it means none or several, or the state directory can't be read.
+    pub fn resolve(&self, text: &str) -> Result<RunId, ResolveError> {
+        if let Ok(run) = text.parse::<RunId>() {
+            return match self.run(&run) {
+                Ok(dir) if dir.directory().stat(&segment_name(1))?.is_some() => Ok(run),
+                Ok(_) => Err(ResolveError::Unknown { text: text.to_owned() }),
+                Err(error) if error.is_missing() => Err(ResolveError::Unknown { text: text.to_owned() }),
+                Err(error) => Err(error.into()),
+            };
+        }
+        if text == LAST {
+            return self.latest()?.ok_or(ResolveError::NoRuns);
+        }
+        if !text.is_empty() && text.len() < 20 && text.starts_with(|first: char| first.is_ascii_digit()) {
+            let candidates = self.beginning_with(text)?;
+            match candidates.as_slice() {
+                [] => {}
+                [run] => return Ok(run.clone()),
+                [..] => {
+                    let count = candidates.len();
+                    let candidates = candidates.into_iter().rev().take(CANDIDATES_MAX).collect();
+                    return Err(ResolveError::Ambiguous { text: text.to_owned(), candidates, count });
+                }
+            }
+        }
+        let filter = Filter { runbook: Some(text.to_owned()), limit: Some(1), ..Filter::default() };
+        let latest = index::list(self, &filter)?.into_iter().next();
+        latest.map(|summary| summary.run).ok_or_else(|| ResolveError::Unknown { text: text.to_owned() })
+    }
+
+    fn beginning_with(&self, text: &str) -> Result<Vec<RunId>, StoreError> {
+        let mut runs: Vec<RunId> = self.run_ids()?;
+        runs.retain(|run| run.as_str().starts_with(text));
+        // Leftovers of creations cut short don't make a beginning ambiguous;
+        // with many runs it is anyway.
+        if runs.len() <= CANDIDATES_MAX {
+            let mut opened = Vec::with_capacity(runs.len());
+            for run in runs {
+                if self.opened(&run)?.is_some() {
+                    opened.push(run);
+                }
+            }
+            return Ok(opened);
+        }
+        Ok(runs)
+    }
+
+    /// The latest of all runs. Ids order by the second; within one, the first
+    /// line of the journal tells.
+    fn latest(&self) -> Result<Option<RunId>, StoreError> {
+        let mut best = None;
+        let mut second = String::new();
+        for name in self.run_names()?.iter().rev() {
+            if best.is_some() && !name.starts_with(&second) {
+                break;
+            }
+            let Ok(run) = name.parse::<RunId>() else { continue };
+            let Some(opened) = self.opened(&run)? else { continue };
+            name[..15].clone_into(&mut second);
+            if best.as_ref().is_none_or(|(latest, _)| opened > *latest) {
+                best = Some((opened, run));
+            }
+        }
+        Ok(best.map(|(_, run)| run))
+    }
+
+    /// When a run's journal was opened first; `None` where it has none. One
+    /// that can't be read still is a run, opened at an unknown time.
+    fn opened(&self, run: &RunId) -> Result<Option<i64>, StoreError> {
+        let dir = match self.run(run) {
+            Err(error) if error.is_missing() => return Ok(None),
+            other => other?,
+        };
+        if dir.directory().stat(&segment_name(1))?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(journal::opened_at(&dir)?.map_or(i64::MIN, Moment::as_millis)))
+    }
+}

@@ -1,0 +1,273 @@
+//! Comparing a run's record with what lies beside it (`cli.md`: `verify`).
+//!
+//! The chain says that the journal is one; here every log, artifact, answer and
+//! the plan is held against what the journal says of it. Findings are
+//! collected, none ends the check.
+
+use std::collections::HashSet;
+use std::io::Read;
+
+use indexmap::IndexMap;
+use runbook_core::event::{Event, EventKind, Identity, Outcome};
+use runbook_core::id::StepId;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::error::StoreError;
+use super::files::Directory;
+use super::inbox::{self, FileName, Request};
+use super::run_directory::{ARTIFACTS, ENVIRONMENT, INBOX, LOGS, PLAN, RunDir, log_name};
+use crate::journal::{self, JournalError, Replay};
+
+/// The largest plan that is read, in bytes.
+const PLAN_BYTES_MAX: u64 = 256 << 20;
+
+/// Something that is not as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The file, relative to the run's folder.
+    pub file: String,
+    /// The line, where it is one of the journal's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// What is wrong, to be read after the file's name.
+    pub what: String,
+}
+
+/// Checks everything that was recorded of a run. `plan_digest` gives the digest
+/// of a plan's text, or says why it is none.
+///
+/// # Errors
+/// [`StoreError::NoSuchRun`] where there is nothing to check, and where the
+/// run's folder can't be read.
+pub fn verify(
+    dir: &RunDir,
+    plan_digest: impl Fn(&str) -> Result<String, String>,
+) -> Result<Vec<Problem>, StoreError> {
+    let replay = match journal::read(dir) {
+        Ok(replay) => replay,
+        Err(JournalError::Damaged { file, line, what }) => {
+            let file = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Ok(vec![Problem { file, line: Some(line), what }]);
+        }
+        Err(JournalError::Store(StoreError::Symlink { path })) => {
+            let file = path.strip_prefix(dir.path()).unwrap_or(&path).display().to_string();
+            return Ok(vec![Problem { file, line: None, what: "is a symbolic link".into() }]);
+        }
+        Err(JournalError::Store(error)) => return Err(error),
+        Err(error) => {
+            return Ok(vec![Problem { file: "journal".into(), line: None, what: error.to_string() }]);
+        }
+    };
+    let mut check = Check { dir, problems: Vec::new() };
+    let events = check.understood(&replay);
+    check.plan(&events, plan_digest);
+    check.logs(&events)?;
+    check.artifacts(&events);
+    check.answers(&events);
+    Ok(check.problems)
+}
+
+struct Check<'a> {
+    dir: &'a RunDir,
+    problems: Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, file: impl Into<String>, what: impl Into<String>) {
+        self.problems.push(Problem { file: file.into(), line: None, what: what.into() });
+    }
+
+    /// The events that this version knows; of the others the chain is all that
+    /// can be checked.
+    fn understood(&mut self, replay: &Replay) -> Vec<Event> {
+        let mut events = Vec::with_capacity(replay.events.len());
+        for event in &replay.events {
+            match event.typed(&replay.run) {
+                Ok(event) => events.push(event),
+                Err(error) => self.problem("journal", error.to_string()),
+            }
+        }
+        events
+    }
+
+    fn plan(&mut self, events: &[Event], digest_of: impl Fn(&str) -> Result<String, String>) {
+        let mut recorded = None;
+        let mut environment = None;
+        for event in events {
+            match &event.kind {
+                EventKind::RunCreated { plan_digest, environment_digest, .. } => {
+                    recorded = Some(plan_digest);
+                    environment = environment_digest.as_ref();
+                }
+                EventKind::RunAdopted { plan_digest, .. } => recorded = Some(plan_digest),
+                _ => {}
+            }
+        }
+        let Some(recorded) = recorded else {
+            self.problem("journal", "does not say that the run was created");
+            return;
+        };
+        let text = self
+            .dir
+            .directory()
+            .read(PLAN, PLAN_BYTES_MAX)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
+        match text.and_then(|text| digest_of(&text)) {
+            Ok(digest) if digest == *recorded => {}
+            Ok(digest) => {
+                self.problem(
+                    PLAN,
+                    format!("is not the plan that was recorded: its digest is {digest}, not {recorded}"),
+                );
+            }
+            Err(error) => self.problem(PLAN, format!("can't be checked: {error}")),
+        }
+        if let Some(expected) = environment {
+            let directory = self.dir.directory().clone();
+            self.content(&directory, ENVIRONMENT, ENVIRONMENT, expected);
+        }
+    }
+
+    /// Compares a file's content with the hash that was recorded.
+    fn content(&mut self, directory: &Directory, name: &str, shown: &str, expected: &str) {
+        match hash_file(directory, name) {
+            Ok(actual) if actual == expected => {}
+            Ok(_) => self.problem(shown, "has not the content that was recorded"),
+            Err(error) if error.is_missing() => self.problem(shown, "is missing"),
+            Err(error) => self.problem(shown, format!("can't be checked: {error}")),
+        }
+    }
+
+    fn logs(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        let logs = match self.dir.logs() {
+            Ok(logs) => logs,
+            Err(error) => {
+                self.problem(LOGS, format!("can't be checked: {error}"));
+                return Ok(());
+            }
+        };
+        let mut begun: HashSet<String> = HashSet::new();
+        let mut undone: Vec<&StepId> = Vec::new();
+        // The last word on each attempt.
+        let mut ended: IndexMap<String, (Option<&String>, Outcome)> = IndexMap::new();
+        for event in events {
+            match &event.kind {
+                EventKind::StepStarted { step, attempt, .. } => {
+                    begun.insert(log_name(step, *attempt));
+                }
+                EventKind::StepFinished { step, attempt, outcome, log_sha256, .. } => {
+                    ended.insert(log_name(step, *attempt), (log_sha256.as_ref(), *outcome));
+                }
+                EventKind::UndoStarted { step, .. } => undone.push(step),
+                _ => {}
+            }
+        }
+        for (name, (hash, _)) in &ended {
+            if let Some(hash) = hash {
+                self.content(&logs, name, &format!("{LOGS}/{name}"), hash);
+            }
+        }
+        let mut names = logs.names()?;
+        names.sort_unstable();
+        for name in names.iter().filter(|name| name.ends_with(".log")) {
+            let is_undo =
+                || undone.iter().any(|step| name.starts_with(&format!("{}.undo", step.file_stem())));
+            match ended.get(name) {
+                // How an interrupted attempt ended isn't known, so neither is its log.
+                Some((Some(_), _) | (None, Outcome::Interrupted | Outcome::Cancelled)) => {}
+                Some((None, _)) if is_empty(&logs, name) => {}
+                Some((None, _)) => {
+                    self.problem(format!("{LOGS}/{name}"), "is not in the record of its attempt")
+                }
+                None if begun.contains(name) || is_undo() => {}
+                None => self.problem(
+                    format!("{LOGS}/{name}"),
+                    "belongs to an attempt that the journal does not know",
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    fn artifacts(&mut self, events: &[Event]) {
+        // A later attempt's copy takes the place of an earlier one's.
+        let mut last = IndexMap::new();
+        for event in events {
+            if let EventKind::Artifact { step, path, sha256, .. } = &event.kind {
+                last.insert(format!("{ARTIFACTS}/{}/{path}", step.file_stem()), sha256);
+            }
+        }
+        for (path, expected) in last {
+            let (folders, name) = path.rsplit_once('/').unwrap_or_default();
+            let folder = folders
+                .split('/')
+                .filter(|part| *part != ".")
+                .try_fold(self.dir.directory().clone(), |folder, part| folder.subdirectory(part));
+            match folder {
+                Ok(folder) => self.content(&folder, name, &path, expected),
+                Err(error) if error.is_missing() => self.problem(&*path, "is missing"),
+                Err(error) => self.problem(&*path, format!("can't be checked: {error}")),
+            }
+        }
+    }
+
+    fn answers(&mut self, events: &[Event]) {
+        for event in events {
+            let EventKind::GateAnswered { step, answer, by, identity, file: Some(file), .. } = &event.kind
+            else {
+                continue;
+            };
+            let shown = format!("{INBOX}/{file}");
+            if let Err(what) = self.answer(file, (step, answer, by), *identity) {
+                self.problem(shown, what);
+            }
+        }
+    }
+
+    fn answer(&self, file: &str, recorded: (&StepId, &str, &str), identity: Identity) -> Result<(), String> {
+        let (step, word, by) = recorded;
+        let name: FileName = file.parse().map_err(|error: inbox::InvalidFileName| error.to_string())?;
+        let received = inbox::read(self.dir, &name).map_err(|error| {
+            if error.is_missing() { "is missing".to_owned() } else { format!("can't be checked: {error}") }
+        })?;
+        // Whose a signature is, its key says.
+        if identity == Identity::User && received.owner != by {
+            return Err(format!("belongs to {}, but the journal says that {by} answered", received.owner));
+        }
+        match received.content? {
+            Request::Answer(answer) if answer.step == *step && answer.word == word => Ok(()),
+            Request::Answer(answer) => Err(format!(
+                "says `{}` to {}, but the journal says `{word}` to {step}",
+                answer.word, answer.step
+            )),
+            Request::Cancel(_) | Request::Note(_) => Err("is no answer".to_owned()),
+        }
+    }
+}
+
+fn is_empty(directory: &Directory, name: &str) -> bool {
+    directory.stat(name).ok().flatten().is_some_and(|status| status.st_size == 0)
+}
+
+/// SHA-256 of a file's content in lower-case hexadecimal digits.
+fn hash_file(directory: &Directory, name: &str) -> Result<String, StoreError> {
+    let mut file = directory.open(name)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let count = file
+            .read(&mut buffer)
+            .map_err(|source| StoreError::io("read", &directory.path().join(name), source))?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&buffer[..count]);
+    }
+    Ok(hasher.finalize().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect())
+}
+
+fn hex_digit(nibble: u8) -> char {
+    char::from_digit(u32::from(nibble), 16).expect("four bits are one digit")
+}
