@@ -1,6 +1,8 @@
 //! The runtime of `runbook`.
 
 pub mod journal;
+pub mod capture;
+pub mod keeper;
 pub mod probe;
 pub mod redact;
 pub mod sanitize;

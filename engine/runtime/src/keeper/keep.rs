@@ -1,0 +1,182 @@
+//! The life of a keeper, in order: take the slot, claim it, start the command, watch it, leave its exit.
+//!
+//! Everything here runs in a process of its own, forked by the helper, with one thread.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Instant, SystemTime};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::attempt::NotStarted;
+use super::exit::{Ended, Exit, SpawnFailure};
+use super::message::{Report, SPEC_PART};
+use super::output::Sink;
+use super::processes::Identity;
+use super::spec::AttemptSpec;
+use super::start::{Prepared, prepare};
+use super::supervise::{Ending, Supervision};
+use super::system;
+use super::witness::{Witness, WitnessError};
+use crate::capture::LogWriter;
+use crate::redact::Masker;
+
+/// Signals that a keeper reads: orders from a resume (see [`end_keeper`](super::end_keeper)), and the ends of children.
+const READ: [i32; 3] = [libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD];
+
+/// Signals that a keeper doesn't follow: it outlives its engine, its terminal and its service on purpose.
+const IGNORED: [i32; 6] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR2, libc::SIGPIPE, libc::SIGTSTP];
+
+/// Runs one attempt. What goes wrong before the command starts is reported, as far as anybody listens.
+pub(super) fn keep(socket: OwnedFd, inherit: Vec<OwnedFd>, boot: &str) {
+    if let Err(reason) = attempt(&socket, inherit, boot) {
+        let _ = send(&socket, &Report::not_started(&reason), SendFlags::NOSIGNAL);
+    }
+}
+
+fn attempt(socket: &OwnedFd, inherit: Vec<OwnedFd>, boot: &str) -> Result<(), NotStarted> {
+    let signals = become_keeper().map_err(|error| NotStarted::Keeper { errno: errno(&error) })?;
+    // An engine that died before it had said everything wants nothing started.
+    let Some(spec) = receive_spec(socket, inherit) else { return Ok(()) };
+    let slot = take_slot(&spec)?;
+    let masker = Masker::new(&spec.secrets);
+    let prepared = prepare(&spec, &masker);
+    if engine_is_gone(socket) {
+        return Ok(());
+    }
+    if let Some((witness, number)) = &slot {
+        let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get());
+        let own = own.map_err(|error| NotStarted::Keeper { errno: errno(&error) })?;
+        witness.write_claim(*number, own, boot).map_err(store_failure)?;
+    }
+    let begun = Begun { clock: Instant::now(), wall_ms: wall_ms() };
+    let log = spec.log.clone().map(|path| LogWriter::new(path, spec.log_mode, spec.log_limit));
+    let sink = Sink::new(log);
+    let exit = match prepared.and_then(|prepared| prepared.start()) {
+        Err(failure) => finish(&spec, &masker, &begun, not_spawned(failure), sink),
+        Ok(started) => {
+            if let Some((witness, number)) = &slot {
+                // For people alone: what lives is found by session and environment.
+                let _ = witness.write_command(*number, started.pid);
+            }
+            let _ = send(socket, &Report::started(started.pid), SendFlags::NOSIGNAL);
+            let supervision = Supervision::new(&spec, started, sink, socket.as_fd(), signals.as_fd());
+            let (ending, sink) = supervision.run();
+            finish(&spec, &masker, &begun, ending, sink)
+        }
+    };
+    conclude(socket, slot.as_ref(), exit);
+    Ok(())
+}
+
+/// Leaves the session of the engine, and adopts what the command will leave behind.
+fn become_keeper() -> io::Result<OwnedFd> {
+    let signals = system::signals_as_descriptor(&READ)?;
+    system::reset_signals(&IGNORED);
+    rustix::process::setsid()?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    rustix::thread::set_name(c"runbook-keeper")?;
+    Ok(signals)
+}
+
+fn receive_spec(socket: &OwnedFd, inherit: Vec<OwnedFd>) -> Option<AttemptSpec> {
+    let mut packet = vec![0; SPEC_PART + 1];
+    let mut spec = zeroize::Zeroizing::new(Vec::new());
+    loop {
+        let (length, _) = rustix::io::retry_on_intr(|| recv(socket, &mut packet[..], RecvFlags::empty())).ok()?;
+        let (last, part) = packet[..length].split_first()?;
+        spec.extend_from_slice(part);
+        if *last != 0 {
+            break;
+        }
+    }
+    zeroize::Zeroize::zeroize(&mut packet);
+    // Both ends are the same program: what doesn't decode isn't from an engine.
+    AttemptSpec::decode(&spec, inherit).ok()
+}
+
+/// Locks the slot, for the life of this process, and looks whether a resume was faster.
+fn take_slot(spec: &AttemptSpec) -> Result<Option<(Witness, u32)>, NotStarted> {
+    let Some((path, number)) = &spec.slot else { return Ok(None) };
+    let witness = Witness::open(path).map_err(store_failure)?;
+    witness.hold(*number).map_err(store_failure)?;
+    if witness.is_revoked(*number).map_err(store_failure)? {
+        return Err(NotStarted::Revoked);
+    }
+    Ok(Some((witness, *number)))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the end of the error is here")]
+fn store_failure(error: WitnessError) -> NotStarted {
+    NotStarted::Store { errno: errno(&error.source) }
+}
+
+fn engine_is_gone(socket: &OwnedFd) -> bool {
+    let mut watched = [PollFd::new(socket, PollFlags::empty())];
+    poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+        && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+/// When the command began.
+struct Begun {
+    clock: Instant,
+    wall_ms: u64,
+}
+
+fn not_spawned(failure: SpawnFailure) -> Ending {
+    Ending {
+        ended: Ended::NotSpawned(failure),
+        ended_by: None,
+        pipe_held: false,
+        leftovers: Vec::new(),
+        leftover_count: 0,
+    }
+}
+
+/// Completes the record: the values that the command left, the log.
+fn finish(spec: &AttemptSpec, masker: &Masker, begun: &Begun, ending: Ending, sink: Sink) -> Exit {
+    let duration = begun.clock.elapsed();
+    let outputs = super::start::collect_outputs(spec);
+    let content = outputs.as_ref().map(|content| masker.bytes(content)).unwrap_or_default();
+    Prepared::remove_files(spec);
+    let (log, dropped, failure) = match sink.into_log() {
+        Some(log) => log.finish(&content),
+        None => Default::default(),
+    };
+    Exit {
+        ended: ending.ended,
+        ended_by: ending.ended_by,
+        started_at_ms: begun.wall_ms,
+        ended_at_ms: wall_ms(),
+        duration,
+        log,
+        dropped: dropped.total(),
+        store_failure: failure.as_ref().map(errno),
+        outputs_unreadable: outputs.is_err(),
+        pipe_held: ending.pipe_held,
+        leftovers: ending.leftovers,
+        leftover_count: ending.leftover_count,
+    }
+}
+
+/// Leaves the exit in the slot, and tells the engine, if there still is one. An engine that reads nothing for now (it was stopped, say) is waited for:
+/// the slot is written already.
+fn conclude(socket: &OwnedFd, slot: Option<&(Witness, u32)>, mut exit: Exit) {
+    if let Some((witness, number)) = slot
+        && let Err(error) = witness.write_exit(*number, &exit)
+    {
+        exit.store_failure.get_or_insert(errno(&error.source));
+    }
+    let report = Report::exited(&exit);
+    let _ = rustix::io::retry_on_intr(|| send(socket, &report, SendFlags::NOSIGNAL));
+}
+
+pub(super) fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
