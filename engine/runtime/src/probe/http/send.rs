@@ -74,7 +74,7 @@ fn place_of(url: &Url) -> String {
 
 /// A client for this one request: a connection kept open would tell nothing about the next one.
 async fn client(request: &HttpRequest, url: &Url, trust: &Trust) -> Result<Client, String> {
-    let redirects = if request.follow { Policy::limited(REDIRECTS_MAX) } else { Policy::none() };
+    let redirects = if request.follow { redirects(request) } else { Policy::none() };
     // Without TLS in sight no authorities are read from the disk.
     let trust = if url.scheme() == "https" || request.follow { trust.clone() } else { Trust::Anybody };
     let reading = tokio::task::spawn_blocking(move || trust::client(&trust));
@@ -90,6 +90,35 @@ async fn client(request: &HttpRequest, url: &Url, trust: &Trust) -> Result<Clien
         .tls_backend_preconfigured(tls)
         .build()
         .map_err(|_| "the HTTP client could not be set up".to_owned())
+}
+
+/// Follows, but takes what may be a secret nowhere that the author didn't name: reqwest drops `authorization` and `cookie` on the way
+/// to another host, and keeps every other header and the body.
+fn redirects(request: &HttpRequest) -> Policy {
+    let dropped = ["authorization", "cookie", "accept", "content-type", "user-agent"];
+    let only_dropped =
+        |(name, _): &(String, String)| dropped.iter().any(|other| name.eq_ignore_ascii_case(other));
+    let is_private = request.body.is_some() || !request.headers.iter().all(only_dropped);
+    Policy::custom(move |attempt| {
+        let from = attempt.previous().first().map(Url::origin);
+        if attempt.previous().len() > REDIRECTS_MAX {
+            attempt.error(Astray::TooFar)
+        } else if is_private && from != Some(attempt.url().origin()) {
+            let place = place_of(attempt.url());
+            attempt.error(Astray::Elsewhere(place))
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
+/// A redirect that isn't followed.
+#[derive(Debug, thiserror::Error)]
+enum Astray {
+    #[error("more than {REDIRECTS_MAX} redirects")]
+    TooFar,
+    #[error("redirected to another host ({0}), where the headers or body of the request may not go")]
+    Elsewhere(String),
 }
 
 fn build(request: &HttpRequest, client: &Client, url: Url) -> Result<reqwest::Request, String> {
@@ -143,8 +172,8 @@ fn headers_of(headers: &HeaderMap) -> Value {
 
 /// One line that never holds the URL: reqwest's own messages do.
 fn reason_of(error: &reqwest::Error, place: &str) -> String {
-    if error.is_redirect() {
-        return format!("more than {REDIRECTS_MAX} redirects");
+    if let Some(astray) = failure::in_chain::<Astray>(error) {
+        return astray.to_string();
     }
     if let Some(tls) = failure::in_chain::<rustls::Error>(error) {
         return failure::of_tls(tls);

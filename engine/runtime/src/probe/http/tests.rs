@@ -195,6 +195,37 @@ async fn a_redirect_is_followed_only_when_asked() {
 }
 
 #[tokio::test]
+async fn a_redirect_takes_no_secret_to_another_host() {
+    let mut there = Server::start("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthere").await;
+    let redirect =
+        format!("HTTP/1.1 307 Go\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", there.url("/?t=s3cret"));
+    let here = Server::start(redirect).await;
+    let follow = HttpRequest { follow: true, ..HttpRequest::get(here.url("/")) };
+    let header = |name: &str| vec![(name.to_owned(), "s3cret".to_owned())];
+    let reason = format!(
+        "redirected to another host (127.0.0.1:{}), where the headers or body of the request may not go",
+        there.port
+    );
+    let private = [
+        HttpRequest { headers: header("X-Api-Key"), ..follow.clone() },
+        HttpRequest {
+            body: Some(HttpBody::Bytes(b"s3cret".to_vec())),
+            method: "POST".into(),
+            ..follow.clone()
+        },
+    ];
+    for request in private {
+        assert_eq!(unreached(&probe_trusting(&request, TIMEOUT, &Trust::Anybody).await), reason);
+    }
+    assert!(there.asked.try_recv().is_err(), "nobody went there");
+    let dropped = HttpRequest { headers: header("Authorization"), ..follow };
+    let sample = probe_trusting(&dropped, TIMEOUT, &Trust::Anybody).await;
+    assert_eq!(sample.values.get("body"), Some(&json!("there")), "{sample:?}");
+    let asked = there.asked.recv().await.expect("asked once");
+    assert!(!asked.replace("/?t=s3cret", "").contains("s3cret"), "{asked}");
+}
+
+#[tokio::test]
 async fn redirects_without_end_are_given_up() {
     let server = Server::start("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n").await;
     let request = HttpRequest { follow: true, ..HttpRequest::get(server.url("/")) };
