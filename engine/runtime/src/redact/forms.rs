@@ -34,7 +34,15 @@ pub(super) fn of(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
 struct Spellings(BTreeSet<Vec<u8>>);
 
 impl Spellings {
-    fn add(&mut self, mut spelling: Vec<u8>) {
+    fn add(&mut self, spelling: Vec<u8>) {
+        if spelling.contains(&b'\n') {
+            // A terminal, as interactive steps have one, turns each newline into two characters.
+            self.add_one(percent::replace(&spelling, b"\n", b"\r\n"));
+        }
+        self.add_one(spelling);
+    }
+
+    fn add_one(&mut self, mut spelling: Vec<u8>) {
         // No encoding shortens a value, so this only guards the search's own condition.
         if spelling.len() < SPELLING_LEN_MIN || self.0.contains(&spelling) {
             spelling.zeroize();

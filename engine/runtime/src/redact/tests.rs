@@ -108,8 +108,8 @@ fn a_multi_line_secret_is_masked_as_a_whole_and_by_line() {
     for (text, expected) in table {
         assert_eq!(masker.text(text), expected, "{text}");
     }
-    let wrapped = base64::engine::general_purpose::STANDARD.encode(key.replace('\n', "\r\n"));
-    assert!(wrapped.len() > 76, "{wrapped}");
+    // As a terminal prints it.
+    assert_eq!(masker.text(&key.replace('\n', "\r\n")), "‹secrets.key›");
     let encoded = base64::engine::general_purpose::STANDARD.encode(key);
     let wrapped = format!("{}\n{}\n", &encoded[..76], &encoded[76..]);
     assert_eq!(masker.text(&wrapped), "‹secrets.key›\n");
@@ -239,7 +239,7 @@ fn named(secrets: &[Vec<u8>]) -> Masker {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     /// Few letters, so that secrets overlap themselves and each other all the time.
     #[test]
@@ -276,7 +276,7 @@ proptest! {
         };
         // The quotes that end a JSON text were trimmed, an escaped one at the end may be with them.
         prop_assume!(way != 4 || !secret.contains('"'));
-        let masker = named(&[secret.clone().into_bytes()]);
+        let masker = named(&[secret.into_bytes()]);
         let input = [&before[..], spelled.as_bytes(), &after].concat();
         let expected = [&before[..], mask_of("s0").as_bytes(), &after].concat();
         prop_assert_eq!(printed(&in_pieces(&masker, &input, &cuts)), printed(&expected), "{}", spelled);
