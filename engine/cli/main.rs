@@ -1,2 +1,80 @@
-//! The `runbook` command.
-fn main() {}
+//! The `runbook` command: reads the command line, hands over to the command, and ends with its exit status.
+
+mod args;
+mod commands;
+mod console;
+mod context;
+mod environment;
+mod error;
+mod exit_code;
+mod find;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Arguments, Command};
+use context::Context;
+use error::CommandError;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|bug| {
+        let text = format!("runbook: this is a bug, please report it: {bug}\n");
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }));
+    let code = std::panic::catch_unwind(|| match Arguments::try_parse() {
+        Ok(arguments) => execute(arguments),
+        Err(error) => usage(&error),
+    });
+    ExitCode::from(code.unwrap_or(exit_code::BUG))
+}
+
+/// Executes the command; the exit status.
+fn execute(arguments: Arguments) -> u8 {
+    let context = Context::new(arguments.global);
+    context.start_tracing();
+    let result = context.refuse_what_comes_later().and_then(|()| dispatch(&context, arguments.command));
+    result.unwrap_or_else(|error| {
+        context.console.say(&error.to_text());
+        error.kind.exit_code()
+    })
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
+    match command {
+        Command::Run(options) if context.global.dry_run => commands::plan::execute(context, &options.into_plan()?),
+        Command::Run(options) => commands::run::execute(context, &options),
+        Command::Plan(options) => commands::plan::execute(context, &options),
+        Command::Resume(options) => commands::resume::execute(context, &options),
+        Command::Approve(options) => commands::answer::approve(context, options),
+        Command::Reject(options) => commands::answer::reject(context, options),
+        Command::Done(options) => commands::answer::done(context, options),
+        Command::Answer(options) => commands::answer::answer(context, options),
+        Command::Cancel(options) => commands::cancel::execute(context, &options),
+        Command::Note(options) => commands::note::execute(context, &options),
+        Command::Status(options) => commands::status::execute(context, &options),
+        Command::Runs(options) => commands::runs::execute(context, &options),
+        Command::Logs(options) => commands::logs::execute(context, &options),
+        Command::List(options) => commands::list::execute(context, &options),
+        Command::Validate(options) => commands::validate::execute(context, &options),
+        Command::Verify(options) => commands::verify::execute(context, &options),
+        Command::Schema(options) => commands::schema::execute(context, &options),
+    }
+}
+
+/// What clap says about the words; the exit status.
+fn usage(error: &clap::Error) -> u8 {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
+        && args::comes_later(name)
+    {
+        let error = CommandError::not_yet(&format!("`runbook {name}`"));
+        let _ = anstream::AutoStream::auto(std::io::stderr()).write_all(error.to_text().as_bytes());
+        return exit_code::USAGE;
+    }
+    // Nobody may read it; that is no reason to end otherwise.
+    let _ = error.print();
+    if error.use_stderr() { exit_code::USAGE } else { exit_code::SUCCEEDED }
+}

@@ -1,0 +1,15 @@
+//! One file a command: its options and what it does.
+
+pub(crate) mod answer;
+pub(crate) mod cancel;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod note;
+pub(crate) mod plan;
+pub(crate) mod resume;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod schema;
+pub(crate) mod status;
+pub(crate) mod validate;
+pub(crate) mod verify;

@@ -1,0 +1,63 @@
+//! `runbook run`: plan, then execute.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::args::key_value;
+use crate::context::Context;
+use crate::error::CommandError;
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The runbook: a path below the folder of runbooks, a stem, or a file
+    #[arg(value_name = "NAME", required_unless_present = "plan")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) parameters: Parameters,
+    /// Not supported yet
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) plan: Option<PathBuf>,
+    /// Not supported yet
+    #[arg(long, value_name = "REASON", hide = true)]
+    pub(crate) override_window: Option<String>,
+}
+
+/// Values for a runbook's parameters, as `run` and `plan` take them.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Parameters {
+    /// A parameter's value (repeatable)
+    #[arg(short = 'p', long = "param", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) values: Vec<(String, String)>,
+    /// A YAML or JSON map of values; `-p` wins
+    #[arg(long = "params", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Executes the command; the exit status.
+pub(crate) fn execute(_context: &Context, _options: &Options) -> Result<u8, CommandError> {
+    Err(CommandError::not_yet("`runbook run`"))
+}
+
+impl Options {
+    /// `run --dry-run` is `plan`.
+    pub(crate) fn into_plan(self) -> Result<super::plan::Options, CommandError> {
+        self.refuse_what_comes_later()?;
+        Ok(super::plan::Options {
+            name: self.name.unwrap_or_default(),
+            parameters: self.parameters,
+            probe: false,
+            output: None,
+        })
+    }
+
+    /// Options of the contract that later versions have.
+    pub(crate) fn refuse_what_comes_later(&self) -> Result<(), CommandError> {
+        match (&self.plan, &self.override_window) {
+            (Some(_), _) => Err(CommandError::not_yet("run --plan")),
+            (_, Some(_)) => Err(CommandError::not_yet("--override-window")),
+            (None, None) => Ok(()),
+        }
+    }
+}

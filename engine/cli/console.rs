@@ -1,0 +1,112 @@
+//! The two streams: standard output is data, standard error is talk (`cli.md`).
+//!
+//! All texts are written with colours; this is where they are dropped when nobody wants them. A reader that has gone away
+//! (`runbook runs | head -1`) is no error and never a panic.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::args::{ColorChoice, Global};
+use crate::environment::Environment;
+
+/// Without a terminal and without `COLUMNS`, texts are laid out for this width.
+const WIDTH_DEFAULT: usize = 80;
+/// Nothing can be laid out for less.
+const WIDTH_MIN: usize = 40;
+
+/// Good news.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// Bad news.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Something that wants attention.
+pub(crate) const ATTENTION: Style = AnsiColor::Yellow.on_default();
+/// What is less important.
+pub(crate) const DIM: Style = Style::new().dimmed();
+/// A heading, a name.
+pub(crate) const STRONG: Style = Style::new().bold();
+
+/// `text` in a style.
+pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// How this process may talk.
+#[derive(Debug, Clone)]
+pub(crate) struct Console {
+    /// Somebody can type.
+    pub(crate) stdin_terminal: bool,
+    /// Results are read by a person.
+    pub(crate) stdout_terminal: bool,
+    /// Talk is read by a person, live.
+    pub(crate) stderr_terminal: bool,
+    /// Colours on standard output.
+    pub(crate) stdout_color: bool,
+    /// Colours on standard error.
+    pub(crate) stderr_color: bool,
+    /// Columns to lay texts out for.
+    pub(crate) width: usize,
+    /// No live lines, no box drawing.
+    pub(crate) plain: bool,
+    /// Only what went wrong.
+    pub(crate) quiet: bool,
+    /// Nobody may be asked.
+    pub(crate) non_interactive: bool,
+}
+
+impl Console {
+    /// Looks at the streams.
+    pub(crate) fn open(global: &Global, environment: &Environment) -> Self {
+        let stdin_terminal = std::io::stdin().is_terminal();
+        let stdout_terminal = std::io::stdout().is_terminal();
+        let stderr_terminal = std::io::stderr().is_terminal();
+        let color = |terminal: bool| match global.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && !environment.no_color && !environment.dumb,
+        };
+        let seen = rustix::termios::tcgetwinsize(std::io::stderr())
+            .or_else(|_| rustix::termios::tcgetwinsize(std::io::stdout()))
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+            .filter(|columns| *columns > 0);
+        Self {
+            stdin_terminal,
+            stdout_terminal,
+            stderr_terminal,
+            stdout_color: color(stdout_terminal),
+            stderr_color: color(stderr_terminal),
+            width: environment.columns.or(seen).unwrap_or(WIDTH_DEFAULT).max(WIDTH_MIN),
+            plain: global.plain || environment.dumb,
+            quiet: global.quiet,
+            non_interactive: global.non_interactive || environment.ci || !stdin_terminal || !stderr_terminal,
+        }
+    }
+
+    /// Results, to standard output. The text ends its lines itself.
+    pub(crate) fn print(&self, text: &str) {
+        write(&mut std::io::stdout().lock(), text, self.stdout_color);
+    }
+
+    /// Talk, to standard error. The text ends its lines itself.
+    pub(crate) fn say(&self, text: &str) {
+        write(&mut std::io::stderr().lock(), text, self.stderr_color);
+    }
+
+    /// Bytes as recorded, to standard output; whether somebody still reads.
+    pub(crate) fn print_bytes(&self, bytes: &[u8]) -> bool {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
+    }
+}
+
+/// Writes all of a text or as much as the reader takes.
+fn write(stream: &mut dyn std::io::Write, text: &str, color: bool) {
+    let written = if color {
+        stream.write_all(text.as_bytes())
+    } else {
+        write!(stream, "{}", anstream::adapter::strip_str(text))
+    };
+    // Nobody is left to be told that nobody reads.
+    let _ = written.and_then(|()| stream.flush());
+}

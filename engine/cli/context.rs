@@ -1,0 +1,85 @@
+//! What every command has at hand.
+
+use std::path::PathBuf;
+
+use runbook_core::id::RunId;
+use runbook_runtime::store::Store;
+
+use crate::args::Global;
+use crate::console::Console;
+use crate::environment::Environment;
+use crate::error::CommandError;
+use crate::find::Library;
+
+/// The global options, the environment and the streams.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The global options.
+    pub(crate) global: Global,
+    /// What was found around the process.
+    pub(crate) environment: Environment,
+    /// The streams.
+    pub(crate) console: Console,
+}
+
+impl Context {
+    /// Looks around.
+    pub(crate) fn new(global: Global) -> Self {
+        let environment = Environment::capture();
+        let console = Console::open(&global, &environment);
+        Self { global, environment, console }
+    }
+
+    /// `-v`: the engine's own diary, to standard error.
+    pub(crate) fn start_tracing(&self) {
+        let level = match self.global.verbose {
+            0 => return,
+            1 => tracing::Level::INFO,
+            2 => tracing::Level::DEBUG,
+            _ => tracing::Level::TRACE,
+        };
+        let diary = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_ansi(self.console.stderr_color)
+            .with_writer(std::io::stderr);
+        // Only a second start could fail.
+        let _ = diary.try_init();
+    }
+
+    /// Options of the contract that later versions have.
+    pub(crate) fn refuse_what_comes_later(&self) -> Result<(), CommandError> {
+        match (&self.global.tags, &self.global.skip_tags) {
+            (Some(_), _) => Err(CommandError::not_yet("--tags")),
+            (_, Some(_)) => Err(CommandError::not_yet("--skip-tags")),
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// The runbooks that can be found from here.
+    pub(crate) fn library(&self) -> Result<Library, CommandError> {
+        Library::discover(self.global.dir.as_deref(), &self.environment)
+    }
+
+    /// Where runs are recorded.
+    pub(crate) fn state_dir(&self) -> Result<PathBuf, CommandError> {
+        match (&self.global.state, &self.environment.state_home) {
+            (Some(typed), _) => Ok(self.environment.typed(typed)),
+            (None, Some(home)) => Ok(home.join("runbook")),
+            (None, None) => Err(CommandError::usage("it isn't known where runs are recorded: HOME is not set")
+                .with_hint("say where: --state DIR or RUNBOOK_STATE")),
+        }
+    }
+
+    /// The store of runs.
+    pub(crate) fn store(&self) -> Result<Store, CommandError> {
+        Ok(Store::open(&self.state_dir()?)?)
+    }
+
+    /// Refuses to decide about the run that this process is a step of: a step could otherwise approve itself.
+    pub(crate) fn refuse_from_inside(&self, run: &RunId) -> Result<(), CommandError> {
+        if self.environment.inside_run.as_deref() == Some(run.as_str()) {
+            return Err(CommandError::refused(format!("this is a step of run {run}, which can't decide about its own run")));
+        }
+        Ok(())
+    }
+}

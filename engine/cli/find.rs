@@ -1,0 +1,285 @@
+//! Where runbooks are, and which one a name means (`cli.md`, first paragraph).
+
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use runbook_core::diagnostic::suggest;
+
+use crate::environment::Environment;
+use crate::error::CommandError;
+
+/// The name of a project's folder of runbooks.
+const FOLDER: &str = "runbooks";
+/// A folder of runbooks is not a whole disk.
+const DEPTH_MAX: usize = 16;
+
+/// A runbook's file and where its commands run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RunbookFile {
+    /// The path below the folder of runbooks without the ending; the stem of a file outside of one.
+    pub(crate) name: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The project's root: the parent of the folder of runbooks, else the file's own folder (`language.md` §1, Folders).
+    pub(crate) root: PathBuf,
+}
+
+/// The folders of runbooks, the nearest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Library {
+    folders: Vec<PathBuf>,
+    current_dir: PathBuf,
+}
+
+impl Library {
+    /// The folder that `--dir` names, or else the nearest `runbooks/` and the user's own.
+    ///
+    /// # Errors
+    /// Where `--dir` names no folder.
+    pub(crate) fn discover(typed: Option<&Path>, environment: &Environment) -> Result<Self, CommandError> {
+        let current_dir = environment.current_dir.clone();
+        if let Some(typed) = typed {
+            let folder = environment.typed(typed);
+            if !folder.is_dir() {
+                return Err(CommandError::usage(format!("there is no folder {}", folder.display()))
+                    .with_hint("--dir and RUNBOOK_DIR name the folder of runbooks"));
+            }
+            return Ok(Self { folders: vec![tidy(&folder)], current_dir });
+        }
+        let nearest = current_dir.ancestors().map(|parent| parent.join(FOLDER)).find(|folder| folder.is_dir());
+        let own = environment.config_home.as_ref().map(|home| home.join("runbook").join(FOLDER));
+        let folders = nearest.into_iter().chain(own.filter(|folder| folder.is_dir())).collect();
+        Ok(Self { folders, current_dir })
+    }
+
+    /// All runbooks, folder by folder, by name.
+    pub(crate) fn list(&self) -> Vec<RunbookFile> {
+        self.folders.iter().flat_map(|folder| runbooks_in(folder)).collect()
+    }
+
+    /// The runbook that a name means.
+    ///
+    /// # Errors
+    /// Where there is none, with the nearest name; where a stem is not unique, with all that it could mean.
+    pub(crate) fn find(&self, name: &str) -> Result<RunbookFile, CommandError> {
+        for folder in &self.folders {
+            let known = runbooks_in(folder);
+            if let Some(found) = known.iter().find(|runbook| runbook.name == name) {
+                return Ok(found.clone());
+            }
+            let of_stem: Vec<&RunbookFile> = known.iter().filter(|runbook| stem(&runbook.name) == name).collect();
+            match of_stem.as_slice() {
+                [] => {}
+                [only] => return Ok((*only).clone()),
+                several => {
+                    let names: Vec<&str> = several.iter().map(|runbook| runbook.name.as_str()).collect();
+                    return Err(CommandError::usage(format!(
+                        "`{name}` could be any of {}; write which one",
+                        names.join(", ")
+                    )));
+                }
+            }
+        }
+        let typed = self.current_dir.join(name);
+        if typed.is_file() {
+            return Ok(self.of_file(&typed));
+        }
+        // A path below a folder may be written with its ending.
+        let below = self.folders.iter().map(|folder| folder.join(name)).find(|path| is_runbook(path) && path.is_file());
+        below.map(|path| self.of_file(&path)).ok_or_else(|| self.unknown(name))
+    }
+
+    /// A runbook by its file.
+    fn of_file(&self, path: &Path) -> RunbookFile {
+        let path = tidy(path);
+        let folder = self
+            .folders
+            .iter()
+            .find(|folder| path.starts_with(folder))
+            .map(PathBuf::as_path)
+            .or_else(|| path.ancestors().skip(1).find(|parent| parent.file_name().is_some_and(|name| name == FOLDER)));
+        match folder {
+            Some(folder) => RunbookFile { name: name_below(folder, &path), root: parent(folder), path },
+            None => RunbookFile {
+                name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                root: parent(&path),
+                path,
+            },
+        }
+    }
+
+    fn unknown(&self, name: &str) -> CommandError {
+        let known = self.list();
+        let error = CommandError::usage(format!("there is no runbook `{name}`"));
+        let names = known.iter().flat_map(|runbook| [runbook.name.as_str(), stem(&runbook.name)]);
+        match (suggest(name, names), self.folders.as_slice()) {
+            (Some(near), _) => error.with_hint(format!("did you mean `{near}`?")),
+            (None, []) => error.with_hint("no folder `runbooks` was found here or above: name a file, or the folder with --dir"),
+            (None, folders) => {
+                let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+                error.with_hint(format!("runbook list shows what is in {}", folders.join(" and ")))
+            }
+        }
+    }
+}
+
+/// The runbooks in a folder and below, by name.
+fn runbooks_in(folder: &Path) -> Vec<RunbookFile> {
+    let mut files = Vec::new();
+    collect(folder, DEPTH_MAX, &mut HashSet::new(), &mut files);
+    let root = parent(folder);
+    let mut found: Vec<RunbookFile> = files
+        .into_iter()
+        .map(|path| RunbookFile { name: name_below(folder, &path), root: root.clone(), path })
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// A folder that can't be read holds nothing for us; naming a file in it says why.
+fn collect(folder: &Path, depth: usize, seen: &mut HashSet<(u64, u64)>, files: &mut Vec<PathBuf>) {
+    // A link back up would go round for ever.
+    let Ok(metadata) = folder.metadata() else { return };
+    if depth == 0 || !seen.insert((metadata.dev(), metadata.ino())) {
+        return;
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, depth - 1, seen, files);
+        } else if is_runbook(&path) && path.is_file() {
+            files.push(path);
+        }
+    }
+}
+
+/// Whether a file's name is one of a runbook: not the project's file, not a scenario test.
+fn is_runbook(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let Some(stem) = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")) else { return false };
+    !stem.is_empty() && stem != "project" && !stem.ends_with(".test")
+}
+
+fn name_below(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).with_extension("").to_string_lossy().into_owned()
+}
+
+fn stem(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+/// The path without `.` and `..`, so that its parents are what a person means by them; links are kept.
+fn tidy(path: &Path) -> PathBuf {
+    use std::path::Component;
+    path.components().fold(PathBuf::new(), |mut tidy, component| {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                tidy.pop();
+            }
+            Component::RootDir | Component::Normal(_) | Component::Prefix(_) => tidy.push(component),
+        }
+        tidy
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> tempfile::TempDir {
+        let project = tempfile::tempdir().expect("a temporary folder");
+        for file in [
+            "runbooks/zetra/deploy.yaml",
+            "runbooks/backup.yml",
+            "runbooks/a/same.yaml",
+            "runbooks/b/same.yaml",
+            "runbooks/project.yaml",
+            "runbooks/backup.test.yaml",
+            "runbooks/.hidden.yaml",
+            "runbooks/notes.md",
+            "src/deep/here.txt",
+            "alone.yaml",
+            "config/runbook/runbooks/mine.yaml",
+            "config/runbook/runbooks/backup.yaml",
+        ] {
+            let path = project.path().join(file);
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, "").expect("a file");
+        }
+        project
+    }
+
+    fn environment(project: &Path) -> Environment {
+        Environment {
+            current_dir: project.join("src/deep"),
+            config_home: Some(project.join("config")),
+            ..Environment::default()
+        }
+    }
+
+    #[test]
+    fn names_mean_runbooks() {
+        let project = project();
+        let library = Library::discover(None, &environment(project.path())).expect("a library");
+        let alone = project.path().join("alone.yaml").display().to_string();
+        let table = [
+            ("zetra/deploy", "zetra/deploy", "runbooks/zetra/deploy.yaml", ""),
+            ("deploy", "zetra/deploy", "runbooks/zetra/deploy.yaml", ""),
+            ("backup", "backup", "runbooks/backup.yml", ""),
+            ("mine", "mine", "config/runbook/runbooks/mine.yaml", "config/runbook"),
+            ("a/same", "a/same", "runbooks/a/same.yaml", ""),
+            ("../../alone.yaml", "alone", "alone.yaml", ""),
+            (alone.as_str(), "alone", "alone.yaml", ""),
+            ("../../runbooks/zetra/deploy.yaml", "zetra/deploy", "runbooks/zetra/deploy.yaml", ""),
+            ("zetra/deploy.yaml", "zetra/deploy", "runbooks/zetra/deploy.yaml", ""),
+        ];
+        for (name, expected, path, root) in table {
+            let found = library.find(name).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            assert_eq!((found.name.as_str(), &found.path), (expected, &project.path().join(path)), "{name}");
+            assert_eq!(found.root, tidy(&project.path().join(root)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_unique_is_said() {
+        let project = project();
+        let library = Library::discover(None, &environment(project.path())).expect("a library");
+        let error = library.find("same").expect_err("not unique");
+        assert_eq!(error.message, "`same` could be any of a/same, b/same; write which one");
+        let error = library.find("deplyo").expect_err("unknown");
+        assert_eq!(error.hints, ["did you mean `deploy`?"]);
+        let error = library.find("project").expect_err("no runbook");
+        assert_eq!(error.message, "there is no runbook `project`");
+    }
+
+    #[test]
+    fn all_runbooks_are_listed_once() {
+        let project = project();
+        let link = project.path().join("runbooks/loop");
+        std::os::unix::fs::symlink(project.path().join("runbooks"), link).expect("a link");
+        let library = Library::discover(None, &environment(project.path())).expect("a library");
+        let names: Vec<String> = library.list().into_iter().map(|runbook| runbook.name).collect();
+        assert_eq!(names, ["a/same", "b/same", "backup", "zetra/deploy", "backup", "mine"]);
+    }
+
+    #[test]
+    fn a_named_folder_stands_alone() {
+        let project = project();
+        let environment = environment(project.path());
+        let library = Library::discover(Some(Path::new("../../runbooks/zetra")), &environment).expect("a library");
+        let found = library.find("deploy").expect("found");
+        assert_eq!((found.name.as_str(), found.root), ("deploy", project.path().join("runbooks")));
+        assert!(library.find("backup").is_err());
+        assert!(Library::discover(Some(Path::new("nowhere")), &environment).is_err());
+    }
+}
