@@ -2,6 +2,7 @@
 //! and the decisions. It does no I/O, reads no clock and prints nothing.
 
 pub mod diagnostic;
+pub mod document;
 pub mod duration;
 pub mod event;
 pub mod id;

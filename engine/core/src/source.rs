@@ -110,8 +110,13 @@ impl Source {
         text.strip_suffix('\r').unwrap_or(text)
     }
 
+    /// Byte offset at which a line (from 1) starts.
+    pub(crate) fn line_start(&self, line: usize) -> usize {
+        self.line_range(line).map_or(self.text.len(), |range| range.start)
+    }
+
     /// The nearest character boundary at or before `offset`.
-    fn floor(&self, offset: usize) -> usize {
+    pub(crate) fn floor(&self, offset: usize) -> usize {
         self.text.floor_char_boundary(offset)
     }
 
