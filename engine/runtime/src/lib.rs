@@ -1,7 +1,7 @@
 //! The runtime of `runbook`.
 
-pub mod journal;
 pub mod capture;
+pub mod journal;
 pub mod keeper;
 pub mod probe;
 pub mod redact;

@@ -63,7 +63,8 @@ enum Form<'a> {
 }
 
 fn parse_line(line: &[u8]) -> Option<Form<'_>> {
-    let length = line.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_')).unwrap_or(line.len());
+    let length =
+        line.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_')).unwrap_or(line.len());
     let (name, rest) = line.split_at(length);
     if name.first().is_none_or(u8::is_ascii_digit) {
         return None;
@@ -105,8 +106,10 @@ mod tests {
             ("a<<E O F\nEND\nE O F", &[("a", "END")]),
         ];
         for (content, expected) in cases {
-            let values = parse_outputs(content.as_bytes()).unwrap_or_else(|error| panic!("{content:?}: {error}"));
-            let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let values =
+                parse_outputs(content.as_bytes()).unwrap_or_else(|error| panic!("{content:?}: {error}"));
+            let values: Vec<(&str, &str)> =
+                values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             assert_eq!(&values, expected, "{content:?}");
         }
     }

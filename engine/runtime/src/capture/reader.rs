@@ -239,7 +239,9 @@ fn interpret(code: u8, content: Vec<u8>) -> io::Result<Option<Frame>> {
         return Ok(Some(Frame::Bytes { stream, bytes: content }));
     }
     match code {
-        DROPPED => Dropped::decode(&content).map(|dropped| Some(Frame::Dropped(dropped))).ok_or_else(not_a_log),
+        DROPPED => {
+            Dropped::decode(&content).map(|dropped| Some(Frame::Dropped(dropped))).ok_or_else(not_a_log)
+        }
         CONTINUED | COMPLETE => Ok(None),
         _ => Err(not_a_log()),
     }

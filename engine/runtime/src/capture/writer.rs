@@ -107,7 +107,8 @@ impl LogWriter {
                 let _ = fs::remove_file(&segment.path);
             }
         }
-        let summary = self.log.map(|log| LogSummary { sha256: log.hash.finalize().into(), length: log.length });
+        let summary =
+            self.log.map(|log| LogSummary { sha256: log.hash.finalize().into(), length: log.length });
         (summary, self.tail.dropped, self.failure)
     }
 
@@ -138,7 +139,8 @@ impl LogWriter {
             self.append_to_log(CONTINUED, &[])?;
         }
         let (path, mode, tail) = (&self.path, self.mode, &mut self.tail);
-        if tail.segments.back().is_none_or(|segment| segment.content.total() >= (tail.size / SEGMENTS).max(1)) {
+        if tail.segments.back().is_none_or(|segment| segment.content.total() >= (tail.size / SEGMENTS).max(1))
+        {
             tail.begin_segment(path, mode)?;
         }
         let segment = tail.segments.back_mut().expect("a segment was begun above");
@@ -224,7 +226,12 @@ pub(super) fn segment_path(log: &Path, number: u64) -> PathBuf {
 }
 
 fn create(path: &Path, mode: u32) -> io::Result<File> {
-    let file = OpenOptions::new().append(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW).open(path)?;
+    let file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(mode)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
     if mode != 0o600 {
         // The user's mask is meant for other files, and narrows what the group shares.
         file.set_permissions(Permissions::from_mode(mode))?;

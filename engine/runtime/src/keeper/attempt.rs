@@ -97,7 +97,8 @@ async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Option<Report>> {
     let mut buffer = vec![0_u8; super::message::REPORT_MAX];
     loop {
         let mut ready = socket.readable().await?;
-        let received = ready.try_io(|socket| Ok(recv(socket.get_ref(), &mut buffer[..], RecvFlags::empty())?.0));
+        let received =
+            ready.try_io(|socket| Ok(recv(socket.get_ref(), &mut buffer[..], RecvFlags::empty())?.0));
         match received {
             Ok(Ok(0)) => return Ok(None),
             Ok(Ok(length)) => return Report::decode(&buffer[..length]).map(Some).map_err(io::Error::other),

@@ -74,7 +74,9 @@ impl std::fmt::Display for SpawnFailure {
         let error = std::io::Error::from_raw_os_error(self.errno);
         match error.kind() {
             std::io::ErrorKind::NotFound => write!(formatter, "{what} does not exist"),
-            std::io::ErrorKind::PermissionDenied => write!(formatter, "{what} may not be used: permission denied"),
+            std::io::ErrorKind::PermissionDenied => {
+                write!(formatter, "{what} may not be used: permission denied")
+            }
             _ => write!(formatter, "{what}: {error}"),
         }
     }

@@ -10,8 +10,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use tokio::io::unix::AsyncFd;
 
@@ -119,10 +119,12 @@ impl Helper {
         }
         // Many attempts at once fill the socket; the helper needs some milliseconds to empty it.
         let socket = Arc::clone(&self.socket);
-        tokio::task::spawn_blocking(move || send_descriptors(socket.as_fd(), &descriptors, SendFlags::empty()))
-            .await
-            .map_err(|error| KeeperError::Prepare(io::Error::other(error)))?
-            .map_err(KeeperError::HelperGone)
+        tokio::task::spawn_blocking(move || {
+            send_descriptors(socket.as_fd(), &descriptors, SendFlags::empty())
+        })
+        .await
+        .map_err(|error| KeeperError::Prepare(io::Error::other(error)))?
+        .map_err(KeeperError::HelperGone)
     }
 }
 
@@ -170,7 +172,8 @@ fn serve(requests: OwnedFd, boot: &str) -> io::Result<()> {
             Ok(Forked::Parent) => {}
             Ok(Forked::Child) => {
                 drop(requests);
-                let kept = std::panic::catch_unwind(AssertUnwindSafe(|| keep::keep(socket, descriptors, boot)));
+                let kept =
+                    std::panic::catch_unwind(AssertUnwindSafe(|| keep::keep(socket, descriptors, boot)));
                 system::exit_now(if kept.is_ok() { 0 } else { 70 });
             }
             Err(error) => {

@@ -26,7 +26,8 @@ use crate::redact::Masker;
 const READ: [i32; 3] = [libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD];
 
 /// Signals that a keeper doesn't follow: it outlives its engine, its terminal and its service on purpose.
-const IGNORED: [i32; 6] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR2, libc::SIGPIPE, libc::SIGTSTP];
+const IGNORED: [i32; 6] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR2, libc::SIGPIPE, libc::SIGTSTP];
 
 /// Runs one attempt. What goes wrong before the command starts is reported, as far as anybody listens.
 pub(super) fn keep(socket: OwnedFd, inherit: Vec<OwnedFd>, boot: &str) {
@@ -84,7 +85,8 @@ fn receive_spec(socket: &OwnedFd, inherit: Vec<OwnedFd>) -> Option<AttemptSpec> 
     let mut packet = vec![0; SPEC_PART + 1];
     let mut spec = zeroize::Zeroizing::new(Vec::new());
     loop {
-        let (length, _) = rustix::io::retry_on_intr(|| recv(socket, &mut packet[..], RecvFlags::empty())).ok()?;
+        let (length, _) =
+            rustix::io::retry_on_intr(|| recv(socket, &mut packet[..], RecvFlags::empty())).ok()?;
         let (last, part) = packet[..length].split_first()?;
         spec.extend_from_slice(part);
         if *last != 0 {

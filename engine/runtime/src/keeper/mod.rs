@@ -31,7 +31,8 @@ mod witness;
 
 pub use attempt::{Attempt, Control, Message, NotStarted};
 pub use exit::{
-    Ended, EndedBy, Exit, Fate, LEFTOVERS_NAMED, Leftover, LogSummary, OUTPUT_FILE_LIMIT, SpawnFailure, SpawnPart,
+    Ended, EndedBy, Exit, Fate, LEFTOVERS_NAMED, Leftover, LogSummary, OUTPUT_FILE_LIMIT, SpawnFailure,
+    SpawnPart,
 };
 pub use helper::{Helper, KeeperError};
 pub use processes::{Ending, Identity, Survivor, boot_id, end_keeper, end_survivors, survivors};

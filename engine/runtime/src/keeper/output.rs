@@ -37,7 +37,13 @@ impl Source {
     pub(super) fn new(stream: Stream, masker: &Masker) -> io::Result<(Self, OwnedFd)> {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&read, true)?;
-        let source = Self { stream, pipe: Some(read), mask: (!masker.is_empty()).then(|| masker.stream()), enlarged: false, lost: 0 };
+        let source = Self {
+            stream,
+            pipe: Some(read),
+            mask: (!masker.is_empty()).then(|| masker.stream()),
+            enlarged: false,
+            lost: 0,
+        };
         Ok((source, write))
     }
 
@@ -157,7 +163,9 @@ impl Sink {
                 *lost = 0;
                 self.live_budget -= length;
             }
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => *lost += length,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => {
+                *lost += length
+            }
             // The engine is gone. The command and its record go on.
             Err(_) => self.live = false,
         }
@@ -168,7 +176,10 @@ impl Sink {
         // Not for every packet: that would cost more than it admits.
         if elapsed >= Duration::from_millis(20) {
             let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-            self.live_budget = milliseconds.saturating_mul(LIVE_PER_SECOND / 1000).saturating_add(self.live_budget).min(LIVE_BURST);
+            self.live_budget = milliseconds
+                .saturating_mul(LIVE_PER_SECOND / 1000)
+                .saturating_add(self.live_budget)
+                .min(LIVE_BURST);
             self.live_since = Instant::now();
         }
     }

@@ -38,7 +38,8 @@ impl Identity {
     /// A descriptor of this very process.
     fn open(&self) -> io::Result<OwnedFd> {
         let gone = || io::Error::from_raw_os_error(libc::ESRCH);
-        let descriptor = rustix::process::pidfd_open(Pid::from_raw(self.pid).ok_or_else(gone)?, PidfdFlags::empty())?;
+        let descriptor =
+            rustix::process::pidfd_open(Pid::from_raw(self.pid).ok_or_else(gone)?, PidfdFlags::empty())?;
         // Compared after it was opened: from here on the number can't come to mean another process unnoticed.
         if self.is_alive() { Ok(descriptor) } else { Err(gone()) }
     }
@@ -183,8 +184,13 @@ pub fn survivors(run: &str, step: &str, claim: Option<&Claim>) -> io::Result<Vec
         if pid == own || status.is_dead() {
             continue;
         }
-        if claim.is_some_and(|claim| in_session_of(pid, &status, claim)) || environment_names(pid, &run, &step) {
-            found.push(Survivor { identity: Identity { pid, started: status.started }, command: command_line(pid, &status) });
+        if claim.is_some_and(|claim| in_session_of(pid, &status, claim))
+            || environment_names(pid, &run, &step)
+        {
+            found.push(Survivor {
+                identity: Identity { pid, started: status.started },
+                command: command_line(pid, &status),
+            });
         }
     }
     found.sort_by_key(|survivor| (survivor.identity.started, survivor.identity.pid));
@@ -209,8 +215,10 @@ fn environment_names(pid: i32, run: &str, step: &str) -> bool {
 
 fn command_line(pid: i32, status: &Status) -> String {
     let content = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let arguments: Vec<_> =
-        content.split(|byte| *byte == 0).map(|argument| OsStr::from_bytes(argument).to_string_lossy()).collect();
+    let arguments: Vec<_> = content
+        .split(|byte| *byte == 0)
+        .map(|argument| OsStr::from_bytes(argument).to_string_lossy())
+        .collect();
     let line = arguments.join(" ");
     if line.trim().is_empty() { format!("[{}]", status.name) } else { line.trim_end().to_owned() }
 }
@@ -264,7 +272,12 @@ pub fn end_keeper(claim: &Claim, ending: Ending) -> io::Result<()> {
         Ending::Kill => Signal::USR1,
     };
     match claim.keeper.signal(signal) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ESRCH)) || error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::ESRCH))
+                || error.kind() == io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
         result => result,
     }
 }
@@ -277,7 +290,17 @@ mod tests {
     fn a_name_may_look_like_the_fields_behind_it() {
         let line = b"42 (a) Z 1 (b) S 7 42 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 998877 0 0\n";
         let status = Status::parse(line).expect("the line has all fields");
-        assert_eq!(status, Status { name: "a) Z 1 (b".to_owned(), state: b'S', parent: 7, group: 42, session: 41, started: 998_877 });
+        assert_eq!(
+            status,
+            Status {
+                name: "a) Z 1 (b".to_owned(),
+                state: b'S',
+                parent: 7,
+                group: 42,
+                session: 41,
+                started: 998_877
+            }
+        );
     }
 
     #[test]

@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 /// No place can be used; the error is that of the last one tried.
 pub fn runtime_directory(xdg_runtime_dir: Option<&Path>) -> io::Result<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
-    let places = xdg_runtime_dir.into_iter().filter(|path| path.is_absolute()).chain([Path::new("/dev/shm"), Path::new("/tmp")]);
+    let places = xdg_runtime_dir
+        .into_iter()
+        .filter(|path| path.is_absolute())
+        .chain([Path::new("/dev/shm"), Path::new("/tmp")]);
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for place in places {
         let folder = place.join(format!("runbook-{user}"));
@@ -45,7 +48,8 @@ fn private_folder(folder: &Path, user: u32) -> io::Result<()> {
 pub fn remove_leftover_files(folder: &Path, prefix: &str) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) && entry.file_type()?.is_file() {
+        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) && entry.file_type()?.is_file()
+        {
             match fs::remove_file(entry.path()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -87,11 +91,14 @@ mod tests {
     #[test]
     fn leftovers_of_one_run_are_removed() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["20261120T071203-k3f9.a.1.sh", "20261120T071203-k3f9.b.1.out", "20261120T071203-zzzz.a.1.sh"] {
+        for name in
+            ["20261120T071203-k3f9.a.1.sh", "20261120T071203-k3f9.b.1.out", "20261120T071203-zzzz.a.1.sh"]
+        {
             fs::write(folder.path().join(name), "x").unwrap();
         }
         remove_leftover_files(folder.path(), "20261120T071203-k3f9.").unwrap();
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["20261120T071203-zzzz.a.1.sh"]);
     }
 }

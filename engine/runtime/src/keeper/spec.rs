@@ -130,7 +130,8 @@ impl AttemptSpec {
         let mut input = Decoder::new(bytes);
         let spec = Self {
             argv: input.list(Decoder::os)?,
-            script: input.option(|input| Ok(Script { path: input.os()?.into(), content: input.bytes()?.to_vec() }))?,
+            script: input
+                .option(|input| Ok(Script { path: input.os()?.into(), content: input.bytes()?.to_vec() }))?,
             env: input.list(|input| Ok((input.os()?, input.os()?)))?,
             cwd: input.os()?.into(),
             stdin: input.option(|input| Ok(input.bytes()?.to_vec()))?,

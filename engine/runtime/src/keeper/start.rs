@@ -54,11 +54,20 @@ pub(super) fn prepare(spec: &AttemptSpec, masker: &Masker) -> Result<Prepared, S
     let (stdout, stdout_pipe) = Source::new(Stream::Stdout, masker).map_err(failed(SpawnPart::Pipes))?;
     let (stderr, stderr_pipe) = Source::new(Stream::Stderr, masker).map_err(failed(SpawnPart::Pipes))?;
     let program = find_program(spec).map_err(failed(SpawnPart::Program))?;
-    let arguments = spec.argv.iter().map(OsString::as_os_str).chain(spec.script.iter().map(|script| script.path.as_os_str()));
+    let arguments = spec
+        .argv
+        .iter()
+        .map(OsString::as_os_str)
+        .chain(spec.script.iter().map(|script| script.path.as_os_str()));
     Ok(Prepared {
         program: text(&program).map_err(failed(SpawnPart::Program))?,
         arguments: arguments.map(text).collect::<Result<_, _>>().map_err(failed(SpawnPart::Program))?,
-        environment: spec.env.iter().map(variable).collect::<Result<_, _>>().map_err(failed(SpawnPart::Program))?,
+        environment: spec
+            .env
+            .iter()
+            .map(variable)
+            .collect::<Result<_, _>>()
+            .map_err(failed(SpawnPart::Program))?,
         stdin,
         pipes: [stdout_pipe, stderr_pipe],
         sources: [stdout, stderr],
@@ -97,10 +106,11 @@ impl Prepared {
 /// Reads the file behind `RUNBOOK_OUTPUT`. Whatever the command put in its place is followed nowhere and waited for never.
 pub(super) fn collect_outputs(spec: &AttemptSpec) -> io::Result<Vec<u8>> {
     let Some(path) = &spec.output_file else { return Ok(Vec::new()) };
-    let mut file = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        file => file?,
-    };
+    let mut file =
+        match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file?,
+        };
     if !file.metadata()?.is_file() {
         return Err(io::Error::from(io::ErrorKind::InvalidData));
     }
@@ -113,7 +123,9 @@ fn failed(part: SpawnPart) -> impl Fn(io::Error) -> SpawnFailure {
 
 /// Creates a file that only its owner reads. One that a killed keeper left under the same name is replaced.
 fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let create = || OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path);
+    let create = || {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
+    };
     let mut file = match create() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             fs::remove_file(path)?;
@@ -129,14 +141,21 @@ fn in_memory(content: &[u8]) -> io::Result<OwnedFd> {
     let descriptor = rustix::fs::memfd_create(c"stdin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(descriptor);
     file.write_all(content)?;
-    rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    rustix::fs::fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+    )?;
     rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0))?;
     Ok(file.into())
 }
 
 /// Finds the program as `execvp` does, but in the command's own `PATH`.
 fn find_program(spec: &AttemptSpec) -> io::Result<OsString> {
-    let name = spec.argv.first().filter(|name| !name.is_empty()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
+    let name = spec
+        .argv
+        .first()
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
     if name.as_bytes().contains(&b'/') {
         return Ok(name.clone());
     }
@@ -149,7 +168,9 @@ fn find_program(spec: &AttemptSpec) -> io::Result<OsString> {
         let candidate = OsString::from_vec([folder, b"/", name.as_bytes()].concat());
         match fs::metadata(&candidate) {
             Ok(metadata) if metadata.is_file() => {
-                if metadata.permissions().mode() & 0o111 != 0 && rustix::fs::access(&candidate, rustix::fs::Access::EXEC_OK).is_ok() {
+                if metadata.permissions().mode() & 0o111 != 0
+                    && rustix::fs::access(&candidate, rustix::fs::Access::EXEC_OK).is_ok()
+                {
                     return Ok(candidate);
                 }
                 error = libc::EACCES;

@@ -57,7 +57,13 @@ pub(super) struct Supervision<'a> {
 }
 
 impl<'a> Supervision<'a> {
-    pub(super) fn new(spec: &AttemptSpec, started: Started, sink: Sink, engine: BorrowedFd<'a>, signals: BorrowedFd<'a>) -> Self {
+    pub(super) fn new(
+        spec: &AttemptSpec,
+        started: Started,
+        sink: Sink,
+        engine: BorrowedFd<'a>,
+        signals: BorrowedFd<'a>,
+    ) -> Self {
         Self {
             engine,
             engine_listens: true,
@@ -190,8 +196,13 @@ impl<'a> Supervision<'a> {
         if self.engine_listens {
             watched.push(PollFd::from_borrowed_fd(self.engine, PollFlags::IN));
         }
-        let open: Vec<usize> = (0..self.sources.len()).filter(|index| self.sources[*index].pipe().is_some()).collect();
-        watched.extend(open.iter().filter_map(|index| self.sources[*index].pipe()).map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
+        let open: Vec<usize> =
+            (0..self.sources.len()).filter(|index| self.sources[*index].pipe().is_some()).collect();
+        watched.extend(
+            open.iter()
+                .filter_map(|index| self.sources[*index].pipe())
+                .map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)),
+        );
         let wait = self.clock.until(until).map(|wait| Timespec {
             tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(wait.subsec_nanos()),
@@ -278,7 +289,9 @@ impl<'a> Supervision<'a> {
             reached.extend(signalled);
         }
         let command = Identity::of(self.command);
-        if command.is_ok_and(|command| command.signal(Signal::KILL).is_err_and(|error| error.raw_os_error() == Some(libc::EPERM))) {
+        if command.is_ok_and(|command| {
+            command.signal(Signal::KILL).is_err_and(|error| error.raw_os_error() == Some(libc::EPERM))
+        }) {
             return Duration::ZERO;
         }
         DEATH

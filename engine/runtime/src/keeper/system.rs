@@ -141,7 +141,12 @@ pub(super) fn try_lock_range(file: impl AsFd, start: u64, length: u64, lock: Ran
 }
 
 /// Locks a range of a file for the life of its open file description, and waits until it may.
-pub(super) fn wait_to_lock_range(file: impl AsFd, start: u64, length: u64, lock: RangeLock) -> io::Result<()> {
+pub(super) fn wait_to_lock_range(
+    file: impl AsFd,
+    start: u64,
+    length: u64,
+    lock: RangeLock,
+) -> io::Result<()> {
     loop {
         match lock_range(file.as_fd(), start, length, lock, libc::F_OFD_SETLKW) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -150,8 +155,15 @@ pub(super) fn wait_to_lock_range(file: impl AsFd, start: u64, length: u64, lock:
     }
 }
 
-fn lock_range(file: BorrowedFd<'_>, start: u64, length: u64, lock: RangeLock, command: c_int) -> io::Result<()> {
-    let offset = |value: u64| libc::off_t::try_from(value).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW));
+fn lock_range(
+    file: BorrowedFd<'_>,
+    start: u64,
+    length: u64,
+    lock: RangeLock,
+    command: c_int,
+) -> io::Result<()> {
+    let offset =
+        |value: u64| libc::off_t::try_from(value).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW));
     // SAFETY: all zeros is a valid `flock` structure.
     let mut request: libc::flock = unsafe { std::mem::zeroed() };
     let kind = match lock {
@@ -250,7 +262,8 @@ impl Attributes {
         let mut attributes = Self(attributes);
         let pointer = attributes.0.as_mut_ptr();
         let none = signal_set(&[]);
-        let every: Vec<c_int> = (1..32).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)).collect();
+        let every: Vec<c_int> =
+            (1..32).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)).collect();
         let every = signal_set(&every);
         let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
         // SAFETY: the attributes are initialised, and so are both sets.

@@ -137,11 +137,17 @@ impl<'a> Decoder<'a> {
         Ok(OsString::from_vec(self.bytes()?.to_vec()))
     }
 
-    pub(crate) fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<Option<T>, Malformed> {
+    pub(crate) fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Malformed> {
         if self.bool()? { read(self).map(Some) } else { Ok(None) }
     }
 
-    pub(crate) fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
+    pub(crate) fn list<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>, Malformed> {
         let count = self.u64()?;
         let mut values = Vec::new();
         for _ in 0..count {

@@ -100,9 +100,16 @@ impl Witness {
     /// # Errors
     /// The file exists already, or can't be created.
     pub fn create(path: &Path, mode: u32) -> Result<Self, WitnessError> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW).open(path);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path);
         // The mode of `open` is narrowed by the user's mask, which is meant for other files.
-        let file = file.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(mode)).map(|()| file));
+        let file =
+            file.and_then(|file| file.set_permissions(std::fs::Permissions::from_mode(mode)).map(|()| file));
         Self::from_file(path, file, "create", true)
     }
 
@@ -124,7 +131,12 @@ impl Witness {
         Self::from_file(path, file, "open", false)
     }
 
-    fn from_file(path: &Path, file: io::Result<File>, action: &'static str, writable: bool) -> Result<Self, WitnessError> {
+    fn from_file(
+        path: &Path,
+        file: io::Result<File>,
+        action: &'static str,
+        writable: bool,
+    ) -> Result<Self, WitnessError> {
         match file {
             Ok(file) => Ok(Self { path: path.to_path_buf(), file, writable }),
             Err(source) => Err(WitnessError { action, path: path.to_path_buf(), source }),
@@ -174,7 +186,9 @@ impl Witness {
         let length = self.file.metadata().map_err(|source| self.error("read", source))?.len();
         let mut used = Vec::new();
         for slot in 0..u32::try_from(length.div_ceil(SLOT)).unwrap_or(u32::MAX) {
-            if !matches!(self.read_part(slot, CLAIM)?, Content::Absent) || !matches!(self.read_part(slot, EXIT)?, Content::Absent) {
+            if !matches!(self.read_part(slot, CLAIM)?, Content::Absent)
+                || !matches!(self.read_part(slot, EXIT)?, Content::Absent)
+            {
                 used.push(slot);
             }
         }
@@ -184,7 +198,8 @@ impl Witness {
     /// Waits until nobody holds the slot. Blocks the thread.
     pub(crate) fn wait_until_free(&self, slot: u32) -> Result<(), WitnessError> {
         let lock = if self.writable { RangeLock::Exclusive } else { RangeLock::Shared };
-        system::wait_to_lock_range(&self.file, u64::from(slot) * SLOT, SLOT, lock).map_err(|source| self.error("lock", source))?;
+        system::wait_to_lock_range(&self.file, u64::from(slot) * SLOT, SLOT, lock)
+            .map_err(|source| self.error("lock", source))?;
         self.unlock(slot)
     }
 
@@ -223,7 +238,9 @@ impl Witness {
             return Ok(Verdict::Exited(exit));
         }
         let claim = self.read_part(slot, CLAIM)?;
-        if matches!((&exit, &claim), (Content::Absent, Content::Absent)) && processes::boot_id().is_ok_and(|boot| boot == started_in) {
+        if matches!((&exit, &claim), (Content::Absent, Content::Absent))
+            && processes::boot_id().is_ok_and(|boot| boot == started_in)
+        {
             return Ok(Verdict::NeverStarted);
         }
         Ok(Verdict::Unknown { claim: self.claim_of(slot)? })
@@ -239,7 +256,8 @@ impl Witness {
     }
 
     fn try_lock(&self, slot: u32, lock: RangeLock) -> Result<bool, WitnessError> {
-        system::try_lock_range(&self.file, u64::from(slot) * SLOT, SLOT, lock).map_err(|source| self.error("lock", source))
+        system::try_lock_range(&self.file, u64::from(slot) * SLOT, SLOT, lock)
+            .map_err(|source| self.error("lock", source))
     }
 
     fn unlock(&self, slot: u32) -> Result<(), WitnessError> {
@@ -264,7 +282,9 @@ impl Witness {
 
     fn write_part(&self, slot: u32, part: Part, content: &[u8]) -> Result<(), WitnessError> {
         let sealed = seal_part(content, slot, part);
-        self.file.write_all_at(&sealed, u64::from(slot) * SLOT + part.offset).map_err(|source| self.error("write", source))
+        self.file
+            .write_all_at(&sealed, u64::from(slot) * SLOT + part.offset)
+            .map_err(|source| self.error("write", source))
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> WitnessError {
@@ -289,7 +309,11 @@ pub async fn wait_for_slot(path: &Path, slot: u32, started_in: &str) -> Result<V
     waiting.map_err(|source| WitnessError { action: "wait for", path: path.clone(), source })?;
     match receiver.await {
         Ok(witness) => witness?.settle(slot, started_in),
-        Err(_) => Err(WitnessError { action: "wait for", path, source: io::Error::other("the waiting thread ended") }),
+        Err(_) => Err(WitnessError {
+            action: "wait for",
+            path,
+            source: io::Error::other("the waiting thread ended"),
+        }),
     }
 }
 

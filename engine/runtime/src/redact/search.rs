@@ -5,8 +5,6 @@
 //! shows a three-byte sequence (gram) out of its first bytes. Where a sample of every fourth position hits none of the known
 //! grams, no spelling begins, and the automaton is not needed.
 
-use std::collections::HashMap;
-
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
@@ -28,7 +26,8 @@ pub(super) struct Search {
     automaton: NFA,
     start: StateID,
     /// How many of the last bytes a state stands for: so many may be the beginning of a spelling.
-    depths: HashMap<StateID, usize>,
+    /// Indexed by state; a table, because a hash map took more time to fill than the automaton to build.
+    depths: Vec<u32>,
     grams: Grams,
 }
 
@@ -54,7 +53,7 @@ impl Search {
 
     /// How many of the bytes read last may be the beginning of a spelling.
     pub(super) fn depth(&self, state: StateID) -> usize {
-        self.depths.get(&state).copied().unwrap_or(0)
+        self.depths.get(state.as_usize()).map_or(0, |&depth| depth as usize)
     }
 
     /// Reads `input` on from `state`; occurrences are reported in the order of their ends, at each end the longest alone.
@@ -94,13 +93,17 @@ impl Search {
 }
 
 /// Following a spelling from the start goes through the very states that stand for its beginnings.
-fn depths(automaton: &NFA, start: StateID, spellings: &[Zeroizing<Vec<u8>>]) -> HashMap<StateID, usize> {
-    let mut depths = HashMap::new();
+fn depths(automaton: &NFA, start: StateID, spellings: &[Zeroizing<Vec<u8>>]) -> Vec<u32> {
+    let mut depths = Vec::new();
     for spelling in spellings {
         let mut state = start;
-        for (index, &byte) in spelling.iter().enumerate() {
+        for (&byte, depth) in spelling.iter().zip(1..) {
             state = automaton.next_state(Anchored::No, state, byte);
-            depths.insert(state, index + 1);
+            let index = state.as_usize();
+            if index >= depths.len() {
+                depths.resize(index + 1, 0);
+            }
+            depths[index] = depth;
         }
     }
     depths
