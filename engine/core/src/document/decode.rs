@@ -14,6 +14,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, suggest};
 use crate::duration::Duration;
 use crate::source::{Source, Span};
 
+/// How many known words a message may list.
+const MAXIMUM_LISTED: usize = 16;
+
 /// What decoding goes on in: the name of the file, and the mistakes found so far.
 pub struct Decoder {
     source: Source,
@@ -67,10 +70,15 @@ impl Decoder {
         candidates: &[&'static str],
     ) {
         let help = match suggest(word, candidates.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", candidates.join(", ")),
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None => Some(format!("known here: {}", candidates.join(", ")))
+                .filter(|_| candidates.len() <= MAXIMUM_LISTED),
         };
-        self.error_with_help(code, span, message, help);
+        let diagnostic = Diagnostic::error(&self.file, code, span, message);
+        self.diagnostics.push(match help {
+            Some(help) => diagnostic.with_help(help),
+            None => diagnostic,
+        });
     }
 
     pub(crate) fn wrong_type(&mut self, node: &Node, expected: &str) {
@@ -103,6 +111,16 @@ pub struct Fields<'n> {
     entries: &'n [(Node, Node)],
     taken: Vec<bool>,
     known: Vec<&'static str>,
+    missing: Vec<Missing>,
+}
+
+/// What is not there: reported at the end, unless an unknown key is what was meant.
+struct Missing {
+    code: &'static str,
+    /// Any of these keys would do.
+    names: Vec<&'static str>,
+    message: String,
+    help: Option<String>,
 }
 
 impl<'n> Fields<'n> {
@@ -117,6 +135,7 @@ impl<'n> Fields<'n> {
             entries,
             taken: vec![false; entries.len()],
             known: Vec::with_capacity(16),
+            missing: Vec::new(),
         })
     }
 
@@ -147,14 +166,25 @@ impl<'n> Fields<'n> {
         decoder: &mut Decoder,
     ) -> Option<T> {
         let Some(node) = self.take(name) else {
-            decoder.error("missing-key", self.span, format!("{what} needs the key `{name}`"));
+            self.missing("missing-key", &[name], format!("{what} needs the key `{name}`"), None);
             return None;
         };
         T::decode(node, decoder)
     }
 
-    /// Reports every key that nobody took.
-    pub(crate) fn finish(self, what: &str, decoder: &mut Decoder) {
+    /// Says that any of these keys should be there.
+    pub(crate) fn missing(
+        &mut self,
+        code: &'static str,
+        names: &[&'static str],
+        message: String,
+        help: Option<String>,
+    ) {
+        self.missing.push(Missing { code, names: names.to_vec(), message, help });
+    }
+
+    /// Reports every key that nobody took, and what is missing.
+    pub(crate) fn finish(mut self, what: &str, decoder: &mut Decoder) {
         for ((key, _), taken) in self.entries.iter().zip(&self.taken) {
             if *taken {
                 continue;
@@ -165,6 +195,18 @@ impl<'n> Fields<'n> {
             };
             let message = format!("unknown key `{}` in {what}", crop(&scalar.text));
             decoder.unknown("unknown-key", key.span, message, &scalar.text, &self.known);
+            // One slip of the pen is one mistake.
+            let meant = suggest(&scalar.text, self.known.iter().copied());
+            self.missing.retain(|missing| !meant.is_some_and(|meant| missing.names.contains(&meant)));
+        }
+        self.report_missing(decoder);
+    }
+
+    /// Reports what is missing.
+    pub(crate) fn report_missing(self, decoder: &mut Decoder) {
+        for missing in self.missing {
+            let diagnostic = Diagnostic::error(&decoder.file, missing.code, self.span, missing.message);
+            decoder.diagnostics.push(Diagnostic { help: missing.help, ..diagnostic });
         }
     }
 }
@@ -255,7 +297,9 @@ pub(crate) fn decode_record<T: Record>(
         }
         let long = long_form(node, key);
         let mut fields = Fields::open(&long, T::WHAT, decoder)?;
-        let record = T::take(&mut fields, decoder)?;
+        let record = T::take(&mut fields, decoder);
+        fields.report_missing(decoder);
+        let record = record?;
         verify(&record, node, decoder);
         return Some(record);
     }

@@ -106,6 +106,7 @@ pub(crate) fn explain(kind: &ErrorKind, info: &str, line: &str) -> (String, Opti
         }
         ErrorKind::UnexpectedCharacter { .. } => Some("quote a value that begins with this character"),
         ErrorKind::UnclosedQuotedScalar => Some("the closing quote is missing"),
+        _ if info.contains("tab") => Some("indent with spaces"),
         _ if line.contains("{{") => {
             Some("quote a value that begins with `{{`, `[`, `*`, `&`, `!` or `%`, or holds `: ` or ` #`")
         }

@@ -17,7 +17,7 @@ use decode::{Decode, Decoder};
 use model::{Project, Runbook, Scenarios};
 use text::{Data, Named};
 
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::source::Source;
 
 /// A runbook as its author wrote it.
@@ -66,6 +66,11 @@ fn parse_as<T: Decode>(source: &Source) -> (Option<T>, Diagnostics) {
         None => None,
     };
     let mut found = decoder.into_diagnostics();
+    // A template without quotes, where an expression is expected, is one mistake.
+    let unquoted = |diagnostic: &Diagnostic| {
+        diagnostics.iter().any(|known| known.code == "unquoted-template" && known.span == diagnostic.span)
+    };
+    found.retain(|diagnostic| diagnostic.code != "expression-braces" || !unquoted(diagnostic));
     if !tree.complete {
         // What seems to be missing may stand in the part that could not be read.
         found.retain(|diagnostic| {

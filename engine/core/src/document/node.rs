@@ -166,6 +166,14 @@ impl Node {
         }
     }
 
+    /// The value under a key, if it is a map that has it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Value::Mapping(entries) = &self.value else { return None };
+        let found = entries.iter().find(|(key, _)| key.scalar().is_some_and(|key| &*key.text == name));
+        found.map(|(_, value)| value)
+    }
+
     /// Whether it is null: `null`, `~` or nothing.
     #[must_use]
     pub fn is_null(&self) -> bool {

@@ -137,6 +137,8 @@ struct Builder<'s> {
     /// Nodes so far, aliases counted with all they stand for.
     count: usize,
     limit: usize,
+    /// The last template without quotes: what follows it in its line is part of the same mistake.
+    unquoted: Option<Span>,
 }
 
 /// Whether reading goes on.
@@ -148,7 +150,16 @@ enum Next {
 impl<'s> Builder<'s> {
     fn new(source: &'s Source, diagnostics: &'s mut Diagnostics) -> Self {
         let limit = LEAST_NODE_LIMIT.max(2 * source.text().len());
-        Self { source, diagnostics, root: None, stack: Vec::new(), anchors: HashMap::new(), count: 0, limit }
+        Self {
+            source,
+            diagnostics,
+            root: None,
+            stack: Vec::new(),
+            anchors: HashMap::new(),
+            count: 0,
+            limit,
+            unquoted: None,
+        }
     }
 
     fn report(&mut self, code: &'static str, span: Span, message: impl Into<String>, help: Option<&str>) {
@@ -240,9 +251,12 @@ impl<'s> Builder<'s> {
                     format!("`*{}` names no anchor above it", crop(&name)),
                     Some("quote a text that begins with `*`"),
                 );
-                let nothing =
-                    Scalar { text: "".into(), style: Style::SingleQuoted, map: ScalarMap::Start(span.start) };
-                self.complete(Node { span, value: Value::Scalar(nothing) }, 0, 1)
+                let written = Scalar {
+                    text: format!("*{name}").into(),
+                    style: Style::SingleQuoted,
+                    map: ScalarMap::Start(span.start),
+                };
+                self.complete(Node { span, value: Value::Scalar(written) }, 0, 1)
             }
             _ => Next::Continue,
         }
@@ -307,7 +321,8 @@ impl<'s> Builder<'s> {
         }
         if template {
             let whole = self.source.slice(span);
-            let help = format!("write `\"{}\"`", crop(whole));
+            self.unquoted = Some(span);
+            let help = format!("write `\"{}\"`", crop(&self.rest_of_value(span)));
             self.report(
                 "unquoted-template",
                 span,
@@ -443,9 +458,22 @@ impl<'s> Builder<'s> {
         }
     }
 
+    /// A value that begins with a template, to the end of its line where nothing else can follow.
+    fn rest_of_value(&self, span: Span) -> String {
+        let end = self.source.location(span.end);
+        let inside_brackets = self.stack.last().is_some_and(|open| open.flow);
+        let line = self.source.line_text(end.line);
+        let after: String = line.chars().skip(end.column - 1).collect();
+        let after = if inside_brackets { "" } else { after.split(" #").next().unwrap_or("").trim_end() };
+        format!("{}{after}", self.source.slice(span))
+    }
+
     fn syntax_error(&mut self, error: &granit_parser::ScanError) {
         let offset = error.marker().byte_offset().unwrap_or(0).min(self.source.text().len());
         let location = self.source.location(u32::try_from(offset).unwrap_or(u32::MAX));
+        if self.unquoted.is_some_and(|unquoted| self.source.location(unquoted.end).line == location.line) {
+            return;
+        }
         let line = self.source.line_text(location.line);
         let span = self.source.text()[self.source.floor(offset)..]
             .chars()

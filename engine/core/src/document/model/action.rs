@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::gate::{Approve, Choose, Manual};
-use super::step::Step;
+use super::step::{Step, report_duplicate_ids};
 use crate::document::decode::{Decode, Decoder, Fields, Properties, Record, inline_schema};
 use crate::document::node::{Node, Value};
 use crate::document::record::record;
@@ -86,7 +86,7 @@ impl Action {
             [key] => Self::take_named(fields, key, decoder),
             [] => {
                 let help = format!("write one of: {}", allowed.join(", "));
-                decoder.error_with_help("no-action", fields.span, format!("{what} needs an action"), help);
+                fields.missing("no-action", allowed, format!("{what} needs an action"), Some(help));
                 None
             }
             [_, second, ..] => {
@@ -118,7 +118,11 @@ impl Action {
             "http" => Self::Http(fields.optional(key, decoder)?),
             "notify" => Self::Notify(fields.optional(key, decoder)?),
             "call" => Self::Call(Box::new(Call::take(fields, decoder)?)),
-            _ => Self::Steps(Box::new(Group::take(fields, decoder)?)),
+            _ => {
+                let group = Group::take(fields, decoder)?;
+                report_duplicate_ids(group.steps.iter(), decoder);
+                Self::Steps(Box::new(group))
+            }
         })
     }
 

@@ -107,7 +107,7 @@ impl Record for Probe {
             [key] => Self::take_named(fields, key, decoder),
             [] => {
                 let help = format!("write one of: {}", PROBES.join(", "));
-                decoder.error_with_help("no-action", fields.span, "a check needs a probe", help);
+                fields.missing("no-action", &PROBES, "a check needs a probe".to_owned(), Some(help));
                 None
             }
             [_, second, ..] => {

@@ -349,7 +349,10 @@ record! {
 }
 
 fn says_something(window: &Window, node: &Node, decoder: &mut Decoder) {
-    if window.allow.is_empty() && window.calendar.is_none() {
+    let written = node
+        .get("allow")
+        .is_some_and(|allow| !matches!(&allow.value, Value::Sequence(items) if items.is_empty()));
+    if window.calendar.is_none() && !written {
         decoder.error("missing-key", node.span, "a window needs the key `allow` or `calendar`");
     }
 }

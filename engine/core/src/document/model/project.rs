@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::EscalationStep;
 use super::runbook::{Date, TextOrSecret};
 use crate::document::decode::{Decode, Decoder, Fields, inline_schema};
-use crate::document::node::Node;
+use crate::document::node::{Node, Value};
 use crate::document::record::record;
 use crate::document::text::{Data, Map, Named, OneOrMany, Text};
 use crate::duration::Duration;
@@ -130,7 +130,9 @@ record! {
 }
 
 fn has_hosts(target: &Target, node: &Node, decoder: &mut Decoder) {
-    if target.ssh.is_empty() {
+    if target.ssh.is_empty()
+        && node.get("ssh").is_some_and(|ssh| matches!(&ssh.value, Value::Sequence(items) if items.is_empty()))
+    {
         decoder.error("invalid-value", node.span, "a target needs at least one host");
     }
 }
@@ -173,7 +175,7 @@ record! {
 }
 
 fn calendar_says_something(calendar: &Calendar, node: &Node, decoder: &mut Decoder) {
-    if calendar.deny.is_empty() && calendar.ics.is_none() {
+    if node.get("deny").is_none() && calendar.ics.is_none() {
         decoder.error("missing-key", node.span, "a calendar needs the key `deny` or `ics`");
     }
 }

@@ -82,7 +82,7 @@ fn whole_runbook(runbook: &Runbook, node: &Node, decoder: &mut Decoder) {
             format!("version {} of the language is not known; 1 is the only one", runbook.version),
         );
     }
-    if runbook.steps.is_empty() {
+    if has_empty_list(node, "steps") {
         decoder.error("invalid-value", value_span(node, "steps"), "a runbook needs at least one step");
     }
     if let Some(name) = runbook.name.as_ref().filter(|name| !crate::id::is_step_name(name)) {
@@ -100,11 +100,13 @@ fn whole_runbook(runbook: &Runbook, node: &Node, decoder: &mut Decoder) {
     report_duplicate_ids(runbook.top_steps(), decoder);
 }
 
+fn has_empty_list(node: &Node, name: &str) -> bool {
+    node.get(name).is_some_and(|value| matches!(&value.value, Value::Sequence(items) if items.is_empty()))
+}
+
 /// The place of the value under a key, else of the whole.
 fn value_span(node: &Node, name: &str) -> crate::source::Span {
-    let Value::Mapping(entries) = &node.value else { return node.span };
-    let found = entries.iter().find(|(key, _)| key.scalar().is_some_and(|key| &*key.text == name));
-    found.map_or(node.span, |(_, value)| value.span)
+    node.get(name).map_or(node.span, |value| value.span)
 }
 
 record! {

@@ -3,6 +3,7 @@
 mod accepted;
 mod limits;
 mod mistakes;
+mod params;
 mod properties;
 mod schemas;
 

@@ -10,7 +10,9 @@ use crate::source::Source;
 fn as_json(yaml: &str) -> Value {
     let source = Source::new("a.yaml", yaml);
     let root = crate::document::yaml::read(&source, &mut crate::diagnostic::Diagnostics::new()).root;
-    Data::decode(&root.expect("the examples are not empty"), &mut Decoder::new(&source)).expect("any value is data").to_json()
+    Data::decode(&root.expect("the examples are not empty"), &mut Decoder::new(&source))
+        .expect("any value is data")
+        .to_json()
 }
 
 fn problems(schema: &Value, instance: &Value) -> Vec<String> {
@@ -64,13 +66,19 @@ fn mistakes_are_not_valid() {
         ("/steps/0", "escalate", json!([{"after": "5m"}])),
     ] {
         let mut bad = good.clone();
-        bad.pointer_mut(pointer).and_then(Value::as_object_mut).expect("it is there").insert(key.to_owned(), value);
+        bad.pointer_mut(pointer)
+            .and_then(Value::as_object_mut)
+            .expect("it is there")
+            .insert(key.to_owned(), value);
         assert!(!problems(&schema, &bad).is_empty(), "{bad}");
     }
     assert!(!problems(&schema, &json!({"name": "a"})).is_empty());
     assert!(!problems(&schema, &json!({"steps": [{"id": "a"}]})).is_empty());
     assert!(!problems(&project_schema(), &json!({"chanels": {}})).is_empty());
-    assert!(!problems(&project_schema(), &json!({"channels": {"a": {"slack": {"url": "x"}, "command": ["y"]}}})).is_empty());
+    assert!(
+        !problems(&project_schema(), &json!({"channels": {"a": {"slack": {"url": "x"}, "command": ["y"]}}}))
+            .is_empty()
+    );
 }
 
 #[test]
@@ -78,7 +86,8 @@ fn every_key_has_a_hover_text() {
     fn bare(path: &str, schema: &Value, found: &mut Vec<String>) {
         if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
             for (key, value) in properties {
-                let described = value.get("description").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+                let described =
+                    value.get("description").and_then(Value::as_str).is_some_and(|text| !text.is_empty());
                 if !described {
                     found.push(format!("{path}.{key}"));
                 }
