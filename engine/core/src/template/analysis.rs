@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
 
+use crate::diagnostic::suggest;
+
 use super::engine;
 use super::error::TemplateError;
 use super::reference::{Comparison, Reference};
@@ -337,7 +339,7 @@ impl Walk<'_> {
     }
 
     fn unknown(&mut self, range: Range<usize>, kind: &str, name: &str, known: &[&str]) {
-        let help = match engine::nearest(name, known.iter().copied()) {
+        let help = match suggest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", known.join(", ")),
         };

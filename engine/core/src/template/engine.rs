@@ -173,14 +173,3 @@ pub(crate) fn check_size(source: &str) -> Result<(), TemplateError> {
     }
     Ok(())
 }
-
-/// Returns the nearest of some names, if one is near enough to be meant.
-pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let far = name.chars().count().div_ceil(3).max(1);
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= far)
-        .min()
-        .map(|(_, candidate)| candidate)
-}

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use minijinja::machinery::parse_expr;
 use minijinja::{ErrorKind, Value};
 
+use crate::diagnostic::suggest;
+
 use super::analysis::{Analysis, PlainShape, analyse};
 use super::context::{Context, Evaluation, Miss};
 use super::engine;
@@ -206,7 +208,7 @@ impl Expression {
                 value.try_iter().ok()?.filter_map(|key| key.as_str().map(str::to_owned)).collect();
             (Type::of(&value) == Some(Type::Map) && !keys.is_empty()).then(|| {
                 let wanted = canonical_name(&reference.path[count]);
-                match engine::nearest(&wanted, keys.iter().map(String::as_str)) {
+                match suggest(&wanted, keys.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("`{}` has: {}", dotted(&reference.path[..count]), keys.join(", ")),
                 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::engine::nearest;
+use crate::diagnostic::suggest;
+
 use super::error::TemplateError;
 use super::reference::{Reference, canonical_name};
 
@@ -331,7 +332,7 @@ fn unknown(reference: &Reference, message: String, help: String) -> TemplateErro
 }
 
 fn suggestion<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone, intro: &str) -> String {
-    match nearest(name, known.clone()) {
+    match suggest(name, known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => listed(known, intro),
     }
