@@ -490,8 +490,6 @@ impl Reader {
             self.at += 1;
         }
         let index = self.char(0) == Some('[');
-        // Inside "…" a ' is a character to the operators for missing values, and a quote to those for patterns.
-        let plain_quotes = quoted && matches!(self.char(0), Some(':' | '-' | '=' | '?' | '+' | '}'));
         let mut inner = Word::default();
         loop {
             match self.char(0) {
@@ -499,7 +497,7 @@ impl Reader {
                 Some('}') => break,
                 Some('\\') => self.at += 2,
                 Some('\'') if !quoted => self.single(&mut inner)?,
-                Some('\'') if plain_quotes => self.at += 1,
+                // Whether it is a quote depends on the shell, its mode and the operator before it.
                 Some('\'') => return self.unclear("a ' inside \"${ … }\" means different things to different shells"),
                 Some('"') => {
                     self.at += 1;
