@@ -79,7 +79,9 @@ const PLACES: &[(&str, Expected)] = &[
     ("export X={{ v }}; show \"$X\"", |v| vec![v.to_owned()]),
     ("for x in {{ v }}; do show \"$x\"; done", |v| vec![v.to_owned()]),
     ("for x in 1 {{ v }}\ndo\n  test \"$x\" = 1 || show \"$x\"\ndone", |v| vec![v.to_owned()]),
-    ("case {{ v }} in {{ v }}) show yes {{ v }};; *) show no;; esac", |v| vec!["yes".to_owned(), v.to_owned()]),
+    ("case {{ v }} in {{ v }}) show yes {{ v }};; *) show no;; esac", |v| {
+        vec!["yes".to_owned(), v.to_owned()]
+    }),
     ("case \"{{ v }}\" in (x*|\"{{ v }}\") show yes;; esac", |_| vec!["yes".to_owned()]),
     ("x=$(printf '%s.' {{ v }}); show \"$x\"", |v| vec![format!("{v}.")]),
     ("show \"$(printf '%s.' \"a{{ v }}\")\"", |v| vec![format!("a{v}.")]),
@@ -88,8 +90,12 @@ const PLACES: &[(&str, Expected)] = &[
     ("show \"$( (printf '%s.' {{ v }}) )\"", |v| vec![format!("{v}.")]),
     ("show \"$(cat <<EOF\n[{{ v }}]\nEOF\n)\"", |v| vec![format!("[{v}]")]),
     ("cat <<EOF > out; show \"$(cat out)\"\n[{{ v }}]\nEOF", |v| vec![format!("[{v}]")]),
-    ("cat <<-EOF > out\n\t\"{{ v }}\" \\$x it's\n\tEOF\nshow \"$(cat out)\" {{ v }}", |v| vec![format!("\"{v}\" $x it's"), v.to_owned()]),
-    ("cat <<EOF <<OTHER > out\nfirst {{ v }}\nEOF\n[{{ v }}]\nOTHER\nshow \"$(cat out)\"", |v| vec![format!("[{v}]")]),
+    ("cat <<-EOF > out\n\t\"{{ v }}\" \\$x it's\n\tEOF\nshow \"$(cat out)\" {{ v }}", |v| {
+        vec![format!("\"{v}\" $x it's"), v.to_owned()]
+    }),
+    ("cat <<EOF <<OTHER > out\nfirst {{ v }}\nEOF\n[{{ v }}]\nOTHER\nshow \"$(cat out)\"", |v| {
+        vec![format!("[{v}]")]
+    }),
     ("cat <<EOF > out\n$(printf '%s.' {{ v }})\nEOF\nshow \"$(cat out)\"", |v| vec![format!("{v}.")]),
     ("# {{ v }}\nshow {{ v }} # it's {{ v }} `", |v| vec![v.to_owned()]),
     ("if test {{ v }} = {{ v }}; then show {{ v }}; else show no; fi", |v| vec![v.to_owned()]),
@@ -98,9 +104,13 @@ const PLACES: &[(&str, Expected)] = &[
     ("while :; do show {{ v }}; break; done", |v| vec![v.to_owned()]),
     ("true | show {{ v }} || echo no", |v| vec![v.to_owned()]),
     ("show \\\n  {{ v }}", |v| vec![v.to_owned()]),
-    ("printf '%s' {{ v }} > out; x=$(cat out; echo .); show \"${x%.}\"", |v| vec![format!("{v}\n").strip_suffix('\n').map(|v| v.to_owned() + "\n").unwrap_or_default()]),
+    ("printf '%s' {{ v }} > out; x=$(cat out; echo .); show \"${x%.}\"", |v| {
+        vec![format!("{v}\n").strip_suffix('\n').map(|v| v.to_owned() + "\n").unwrap_or_default()]
+    }),
     ("set -- {{ v }} x; show \"$1\"", |v| vec![v.to_owned()]),
-    ("show $((1 + 2)) {{ v }} ${x:-'it'} {{ v }}", |v| vec!["3".to_owned(), v.to_owned(), "it".to_owned(), v.to_owned()]),
+    ("show $((1 + 2)) {{ v }} ${x:-'it'} {{ v }}", |v| {
+        vec!["3".to_owned(), v.to_owned(), "it".to_owned(), v.to_owned()]
+    }),
     ("y='a b'; show \"${y:-its}\" {{ v }}", |v| vec!["a b".to_owned(), v.to_owned()]),
 ];
 
@@ -122,11 +132,19 @@ const BASH_PLACES: &[(&str, Expected)] = &[
 fn run(shell: &str, source: &str, value: &str, folder: &Path) -> Result<Vec<String>, String> {
     let template = Template::parse(source).map_err(|errors| format!("{errors:?}"))?;
     let dialect = if shell == "bash" { Dialect::Bash } else { Dialect::Posix };
-    let script = ShellScript::compile(&template, dialect, &|_| false).map_err(|errors| format!("{errors:?}"))?;
+    let script =
+        ShellScript::compile(&template, dialect, &|_| false).map_err(|errors| format!("{errors:?}"))?;
     let mut context = Context::new();
     context.set("v", Value::from(value));
     let rendered = script.render(&context).map_err(|error| error.to_string())?;
-    assert!(value.len() < 4 || value.contains("RB_1") || source.contains(value) || !rendered.script.contains(value), "the value is in the script: {}", rendered.script);
+    assert!(
+        value.len() < 4
+            || value.contains("RB_1")
+            || source.contains(value)
+            || !rendered.script.contains(value),
+        "the value is in the script: {}",
+        rendered.script
+    );
     let file = folder.join("script");
     let start = if shell == "bash" { "shopt -s extglob\n" } else { "" };
     fs::write(&file, format!("{start}{SHOW}{}\n", rendered.script)).map_err(|error| error.to_string())?;
@@ -145,7 +163,11 @@ fn run(shell: &str, source: &str, value: &str, folder: &Path) -> Result<Vec<Stri
     let mut arguments: Vec<String> = printed.split('\0').map(str::to_owned).collect();
     arguments.pop();
     if arguments.is_empty() {
-        return Err(format!("nothing was shown: {}\n{}", String::from_utf8_lossy(&output.stderr), rendered.script));
+        return Err(format!(
+            "nothing was shown: {}\n{}",
+            String::from_utf8_lossy(&output.stderr),
+            rendered.script
+        ));
     }
     let count = arguments.remove(0);
     if count != arguments.len().to_string() {
@@ -160,9 +182,13 @@ fn check(shell: &str, places: &[(&str, Expected)], values: &[&str]) {
             let folder = tempfile::tempdir().unwrap();
             // `$( )` removes newlines from the end, which is the shell's own doing.
             let expected: Vec<String> = expected(value);
-            let trimmed = |arguments: &[String]| arguments.iter().map(|a| a.trim_end_matches('\n').to_owned()).collect::<Vec<_>>();
+            let trimmed = |arguments: &[String]| {
+                arguments.iter().map(|a| a.trim_end_matches('\n').to_owned()).collect::<Vec<_>>()
+            };
             let got = run(shell, source, value, folder.path());
-            let same = got.as_ref().is_ok_and(|got| if source.contains("$(cat") { trimmed(got) == trimmed(&expected) } else { *got == expected });
+            let same = got.as_ref().is_ok_and(|got| {
+                if source.contains("$(cat") { trimmed(got) == trimmed(&expected) } else { *got == expected }
+            });
             assert!(same, "{shell}: {source}\nvalue: {value:?}\nexpected: {expected:?}\ngot: {got:?}");
             assert!(!folder.path().join("pwned").exists(), "{shell} ran the value {value:?} in {source}");
         }
@@ -185,7 +211,12 @@ fn a_redirection_to_a_value_writes_that_file() {
     for shell in ["/bin/sh", "bash"] {
         let folder = tempfile::tempdir().unwrap();
         let name = "a b; $(touch pwned)'\"\\ *";
-        let got = run(shell, "echo hello > {{ v }}; show \"$(cat {{ v }})\" 2>>\"{{ v }}\" < {{ v }}", name, folder.path());
+        let got = run(
+            shell,
+            "echo hello > {{ v }}; show \"$(cat {{ v }})\" 2>>\"{{ v }}\" < {{ v }}",
+            name,
+            folder.path(),
+        );
         assert_eq!(got, Ok(vec!["hello".to_owned()]));
         assert!(folder.path().join(name).exists());
         assert!(!folder.path().join("pwned").exists());

@@ -376,7 +376,14 @@ pub(crate) fn is_plain_date_format(format: &str) -> bool {
 
 fn range_of(expression: &Expr<'_>) -> Range<usize> {
     let span = expression.span();
-    span.start_offset as usize..(span.end_offset as usize).max(span.start_offset as usize)
+    // The span of an access starts at its dot or bracket where another access comes before it.
+    let start = match expression {
+        Expr::GetAttr(access) => range_of(&access.expr).start,
+        Expr::GetItem(access) => range_of(&access.expr).start,
+        Expr::Call(call) => range_of(&call.expr).start,
+        _ => span.start_offset as usize,
+    };
+    start..(span.end_offset as usize).max(start)
 }
 
 /// Returns the name that an expression is, as far as all its parts are written out; `None` where it is none.

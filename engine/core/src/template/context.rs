@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
-use super::reference::canonical_name;
+use super::reference::{Reference, canonical_name};
 use super::value::Placeholder;
 
 /// What a step has under a name.
@@ -97,12 +97,25 @@ pub(crate) struct Miss {
 #[derive(Clone)]
 pub(crate) struct Evaluation {
     context: Context,
+    /// Names below an undefined step value that something catches, as `steps.x.outputs.file | default(…)` does: the
+    /// step, its field, and how many parts follow.
+    caught: Arc<[(String, String, usize)]>,
     misses: Arc<Mutex<Vec<Miss>>>,
 }
 
 impl Evaluation {
-    pub(crate) fn new(context: &Context) -> Self {
-        Self { context: context.clone(), misses: Arc::default() }
+    pub(crate) fn new(context: &Context, references: &[Reference]) -> Self {
+        let caught =
+            references.iter().filter(|reference| reference.defaulted).filter_map(|reference| match reference
+                .path
+                .as_slice()
+            {
+                [steps, step, field, rest @ ..] if steps == "steps" && !rest.is_empty() => {
+                    Some((step.clone(), field.clone(), rest.len()))
+                }
+                _ => None,
+            });
+        Self { context: context.clone(), caught: caught.collect(), misses: Arc::default() }
     }
 
     pub(crate) fn root(&self) -> Value {
@@ -139,7 +152,8 @@ impl Evaluation {
         };
         let miss = Miss { step: step.to_owned(), field: field.to_owned(), why };
         self.misses.lock().unwrap_or_else(PoisonError::into_inner).push(miss);
-        None
+        let caught = self.caught.iter().filter(|(known, name, _)| known == step && name == field);
+        caught.map(|(_, _, parts)| *parts).max().map(|parts| Value::from_object(Absent { parts }))
     }
 }
 
@@ -191,5 +205,18 @@ impl Object for Names {
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         Enumerator::Values(self.0.values().map(|(name, _)| Value::from(name.as_str())).collect())
+    }
+}
+
+/// Stands for an undefined value whose parts are looked up before `| default(…)` can catch them: strictly, minijinja
+/// fails at the first part.
+#[derive(Debug)]
+struct Absent {
+    parts: usize,
+}
+
+impl Object for Absent {
+    fn get_value(self: &Arc<Self>, _key: &Value) -> Option<Value> {
+        (self.parts > 1).then(|| Value::from_object(Self { parts: self.parts - 1 }))
     }
 }

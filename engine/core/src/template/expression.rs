@@ -110,7 +110,7 @@ impl Expression {
     /// # Errors
     /// Undefined values, failed filters and operators, and expressions that take too long.
     pub fn evaluate(&self, context: &Context) -> Result<Value, RenderError> {
-        let evaluation = Evaluation::new(context);
+        let evaluation = Evaluation::new(context, &self.analysis.references);
         match self.compiled.eval(evaluation.root()) {
             Ok(value) if value.is_undefined() => Err(self.undefined(&evaluation)),
             Ok(value) => match self.missed(&evaluation) {
@@ -150,7 +150,7 @@ impl Expression {
     /// to a terminal; secrets in them are not yet masked.
     #[must_use]
     pub fn explain(&self, context: &Context) -> String {
-        let evaluation = Evaluation::new(context);
+        let evaluation = Evaluation::new(context, &self.analysis.references);
         let mut seen: Vec<(String, String)> = Vec::new();
         for reference in &self.analysis.references {
             let name = reference.dotted();

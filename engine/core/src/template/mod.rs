@@ -15,6 +15,9 @@ mod shell;
 mod text;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 pub use context::{Context, StepValue, StepValues};
 pub use error::{RenderError, TemplateError};
 pub use expression::Expression;

@@ -8,9 +8,11 @@ use super::tree::{Body, Command, List, Piece, Redirection, Word};
 use crate::template::error::TemplateError;
 
 /// Variables whose value a shell evaluates or runs by itself.
-const EVALUATED_VARIABLES: [&str; 8] = ["PS0", "PS1", "PS2", "PS4", "PROMPT_COMMAND", "BASH_ENV", "ENV", "SHELLOPTS"];
+const EVALUATED_VARIABLES: [&str; 8] =
+    ["PS0", "PS1", "PS2", "PS4", "PROMPT_COMMAND", "BASH_ENV", "ENV", "SHELLOPTS"];
 const ARITHMETIC_OPERATORS: [&str; 6] = ["-eq", "-ne", "-lt", "-le", "-gt", "-ge"];
-const BY_ENV: &str = "pass it by `env`, as in `env: {VALUE: \"{{ … }}\"}`, and check \"$VALUE\" before you use it";
+const BY_ENV: &str =
+    "pass it by `env`, as in `env: {VALUE: \"{{ … }}\"}`, and check \"$VALUE\" before you use it";
 
 /// What is known of one `{{ }}`.
 pub(super) struct Hole {
@@ -119,8 +121,17 @@ impl<'s> Checks<'s> {
         for (index, command) in commands.iter().enumerate() {
             let flow = self.command(command, &upstream);
             for consumer in &flow.consumers {
-                let fed: Vec<usize> = upstream.iter().copied().filter(|hole| !(consumer.lenient && files.contains(hole))).collect();
-                self.refuse(&fed, "shell-input", &format!("in what `{}` reads as a program", consumer.name), consumer.help);
+                let fed: Vec<usize> = upstream
+                    .iter()
+                    .copied()
+                    .filter(|hole| !(consumer.lenient && files.contains(hole)))
+                    .collect();
+                self.refuse(
+                    &fed,
+                    "shell-input",
+                    &format!("in what `{}` reads as a program", consumer.name),
+                    consumer.help,
+                );
             }
             if flow.copies_files {
                 files.extend(&flow.emits);
@@ -135,7 +146,9 @@ impl<'s> Checks<'s> {
 
     fn command(&mut self, command: &Command, upstream: &[usize]) -> Flow {
         match command {
-            Command::Simple { assignments, words, redirections } => self.simple(assignments, words, redirections, upstream),
+            Command::Simple { assignments, words, redirections } => {
+                self.simple(assignments, words, redirections, upstream)
+            }
             Command::Condition { words, redirections } => self.condition(words, redirections, upstream),
             Command::Compound { words, lists, variable, redirections } => {
                 let mut flow = Flow::default();
@@ -177,7 +190,12 @@ impl<'s> Checks<'s> {
             }
             let inner = self.list(list, &[]);
             for consumer in &inner.consumers {
-                self.refuse(&fed, "shell-input", &format!("in what `{}` reads as a program", consumer.name), consumer.help);
+                self.refuse(
+                    &fed,
+                    "shell-input",
+                    &format!("in what `{}` reads as a program", consumer.name),
+                    consumer.help,
+                );
             }
         }
         for element in &word.elements {
@@ -185,7 +203,13 @@ impl<'s> Checks<'s> {
         }
     }
 
-    fn simple(&mut self, assignments: &[Word], words: &[Word], redirections: &[Redirection], upstream: &[usize]) -> Flow {
+    fn simple(
+        &mut self,
+        assignments: &[Word],
+        words: &[Word],
+        redirections: &[Redirection],
+        upstream: &[usize],
+    ) -> Flow {
         let mut flow = Flow::default();
         for word in words {
             word.collect_holes(&mut flow.emits);
@@ -196,7 +220,8 @@ impl<'s> Checks<'s> {
         }
         for assignment in assignments {
             self.substitutions(assignment, upstream, &arguments);
-            let name: String = assignment.prefix().chars().take_while(|c| *c == '_' || c.is_ascii_alphanumeric()).collect();
+            let name: String =
+                assignment.prefix().chars().take_while(|c| *c == '_' || c.is_ascii_alphanumeric()).collect();
             self.assigned(&name, &assignment.holes());
         }
         flow.consumers = self.arguments(words, false);
@@ -209,7 +234,12 @@ impl<'s> Checks<'s> {
 
     fn assigned(&mut self, name: &str, holes: &[usize]) {
         if self.evaluated.contains(name) {
-            self.refuse(holes, "shell-variable", &format!("in `{name}`, whose value the shell evaluates"), BY_ENV);
+            self.refuse(
+                holes,
+                "shell-variable",
+                &format!("in `{name}`, whose value the shell evaluates"),
+                BY_ENV,
+            );
         }
     }
 
@@ -227,11 +257,24 @@ impl<'s> Checks<'s> {
             if !reads || holes.is_empty() {
                 continue;
             }
-            let text = redirection.body.is_some() || redirection.operator == "<<<" || !redirection.target.lists.is_empty();
-            let place = if redirection.body.is_some() { "here-document" } else if text { "here-string" } else { "file" };
+            let text = redirection.body.is_some()
+                || redirection.operator == "<<<"
+                || !redirection.target.lists.is_empty();
+            let place = if redirection.body.is_some() {
+                "here-document"
+            } else if text {
+                "here-string"
+            } else {
+                "file"
+            };
             for consumer in flow.consumers.clone() {
                 if text || consumer.shell {
-                    self.refuse(&holes, "shell-input", &format!("in the {place} that `{}` reads as a program", consumer.name), consumer.help);
+                    self.refuse(
+                        &holes,
+                        "shell-input",
+                        &format!("in the {place} that `{}` reads as a program", consumer.name),
+                        consumer.help,
+                    );
                 }
             }
             flow.emits.extend(holes);
@@ -246,8 +289,12 @@ impl<'s> Checks<'s> {
         let literals: Vec<String> = words.iter().map(|word| word.literal().unwrap_or_default()).collect();
         if literals.iter().any(|word| ARITHMETIC_OPERATORS.contains(&word.as_str())) {
             let holes = flow.emits.clone();
-            self.refuse_all(&holes, "shell-arithmetic", "in `[[ ]]` with an arithmetic operator, which evaluates what a value says",
-                "write `[ {{ … }} -gt 5 ]`, which takes numbers only, or compare in `when:`");
+            self.refuse_all(
+                &holes,
+                "shell-arithmetic",
+                "in `[[ ]]` with an arithmetic operator, which evaluates what a value says",
+                "write `[ {{ … }} -gt 5 ]`, which takes numbers only, or compare in `when:`",
+            );
         }
         if literals.iter().any(|word| matches!(word.as_str(), "-v" | "-R")) {
             let holes = flow.emits.clone();
@@ -270,17 +317,34 @@ impl<'s> Checks<'s> {
         let shown = name.rsplit('/').next().unwrap_or(&name).to_owned();
         match kind_of(&name) {
             Kind::Evaluates => {
-                self.refuse_all(&holes, "shell-eval", &format!("in an argument of `{name}`, which evaluates it"), BY_ENV);
+                self.refuse_all(
+                    &holes,
+                    "shell-eval",
+                    &format!("in an argument of `{name}`, which evaluates it"),
+                    BY_ENV,
+                );
                 Vec::new()
             }
             Kind::Declares => {
                 for argument in arguments {
-                    let named = argument.prefix().split_once('=').is_some_and(|(name, _)| is_name(name.trim_end_matches('+')));
+                    let named = argument
+                        .prefix()
+                        .split_once('=')
+                        .is_some_and(|(name, _)| is_name(name.trim_end_matches('+')));
                     if named {
-                        let name: String = argument.prefix().chars().take_while(|c| *c == '_' || c.is_ascii_alphanumeric()).collect();
+                        let name: String = argument
+                            .prefix()
+                            .chars()
+                            .take_while(|c| *c == '_' || c.is_ascii_alphanumeric())
+                            .collect();
                         self.assigned(&name, &argument.holes());
                     } else {
-                        self.refuse_all(&argument.holes(), "shell-variable-name", &format!("in the name of a variable that `{name}` sets"), "write `NAME={{ … }}`");
+                        self.refuse_all(
+                            &argument.holes(),
+                            "shell-variable-name",
+                            &format!("in the name of a variable that `{name}` sets"),
+                            "write `NAME={{ … }}`",
+                        );
                     }
                 }
                 Vec::new()
@@ -299,12 +363,37 @@ impl<'s> Checks<'s> {
                 Vec::new()
             }
             Kind::Shell(family) => {
-                self.refuse(&holes, "shell-program", &format!("in an argument of `{shown}`, which reads it as a program"), family_help(family));
-                vec![Consumer { name: shown, help: family_help(family), shell: family == Family::Shell, lenient: false }]
+                self.refuse(
+                    &holes,
+                    "shell-program",
+                    &format!("in an argument of `{shown}`, which reads it as a program"),
+                    family_help(family),
+                );
+                vec![Consumer {
+                    name: shown,
+                    help: family_help(family),
+                    shell: family == Family::Shell,
+                    lenient: false,
+                }]
             }
             Kind::Program(program) => {
-                let mut walk = CommandLine { checks: self, program, name: &shown, given: false, operand_count: 0, uncertain: false };
-                walk.read(arguments).then(|| Consumer { name: shown.clone(), help: program.help, shell: false, lenient: true }).into_iter().collect()
+                let mut walk = CommandLine {
+                    checks: self,
+                    program,
+                    name: &shown,
+                    given: false,
+                    operand_count: 0,
+                    uncertain: false,
+                };
+                walk.read(arguments)
+                    .then(|| Consumer {
+                        name: shown.clone(),
+                        help: program.help,
+                        shell: false,
+                        lenient: true,
+                    })
+                    .into_iter()
+                    .collect()
             }
             Kind::Starter(starter) => self.started(starter, &name, arguments, started),
             Kind::Other => Vec::new(),
@@ -322,7 +411,9 @@ impl<'s> Checks<'s> {
                 }
             }
         }
-        let program = arguments.iter().position(|word| matches!(word.literal().as_deref(), Some("-c" | "-e" | "--command" | "--eval")));
+        let program = arguments
+            .iter()
+            .position(|word| matches!(word.literal().as_deref(), Some("-c" | "-e" | "--command" | "--eval")));
         if let Some(position) = program {
             let holes: Vec<usize> = arguments[position..].iter().flat_map(Word::holes).collect();
             self.refuse(&holes, "shell-program", "in what looks like the text of a program", BY_ENV);
@@ -331,7 +422,12 @@ impl<'s> Checks<'s> {
 
     fn printf(&mut self, arguments: &[Word], holes: &[usize]) {
         if arguments.first().is_some_and(|word| word.prefix().starts_with("-v")) {
-            self.refuse_all(holes, "shell-eval", "in an argument of `printf -v`, which evaluates an array index", "write `name=$(printf …)`");
+            self.refuse_all(
+                holes,
+                "shell-eval",
+                "in an argument of `printf -v`, which evaluates an array index",
+                "write `name=$(printf …)`",
+            );
         }
         self.first_is_no_option(arguments.first());
     }
@@ -346,7 +442,12 @@ impl<'s> Checks<'s> {
         for pair in arguments.windows(2) {
             let variable = matches!(pair[0].literal().as_deref(), Some("-v" | "-R"));
             if variable || pair[0].leading_hole().is_some() && pair[1].leading_hole().is_some() {
-                self.refuse_all(&pair[1].holes(), INDEX.code, "where `test` may take it for the name of a variable with an index", "write the operator of `[ … ]` out");
+                self.refuse_all(
+                    &pair[1].holes(),
+                    INDEX.code,
+                    "where `test` may take it for the name of a variable with an index",
+                    "write the operator of `[ … ]` out",
+                );
             }
         }
     }
@@ -356,19 +457,30 @@ impl<'s> Checks<'s> {
         let literals: Vec<Option<String>> = arguments.iter().map(Word::literal).collect();
         let mut inside = starter != Starter::Container;
         for (index, literal) in literals.iter().enumerate() {
-            if starter == Starter::Environment && arguments[index].prefix().starts_with(['-']) && is_split_string(arguments[index].prefix()) {
+            if starter == Starter::Environment
+                && arguments[index].prefix().starts_with(['-'])
+                && is_split_string(arguments[index].prefix())
+            {
                 let holes: Vec<usize> = arguments[index..].iter().take(2).flat_map(Word::holes).collect();
                 self.refuse(&holes, "shell-program", "in a text that `env -S` splits into a command", BY_ENV);
             }
             if starter == Starter::CommandText && matches!(literal.as_deref(), Some("-c" | "--command")) {
                 let holes: Vec<usize> = arguments[index + 1..].iter().flat_map(Word::holes).collect();
-                self.refuse(&holes, "shell-program", &format!("in a command that `{name} -c` gives to a shell"), family_help(Family::Shell));
+                self.refuse(
+                    &holes,
+                    "shell-program",
+                    &format!("in a command that `{name} -c` gives to a shell"),
+                    family_help(Family::Shell),
+                );
             }
             let Some(literal) = literal else {
                 continue;
             };
             if !inside {
-                inside = matches!(literal.as_str(), "exec" | "run" | "debug" | "ssh" | "attach" | "rsh" | "console");
+                inside = matches!(
+                    literal.as_str(),
+                    "exec" | "run" | "debug" | "ssh" | "attach" | "rsh" | "console"
+                );
                 if literal == "ssh" {
                     consumers.extend(self.arguments(&arguments[index..], true));
                 }
@@ -376,7 +488,9 @@ impl<'s> Checks<'s> {
             }
             let starts = match kind_of(literal) {
                 Kind::Shell(_) | Kind::Program(_) => true,
-                Kind::Evaluates | Kind::Declares | Kind::NamesVariables | Kind::Printf | Kind::Test => starter == Starter::Builtin && index == 0,
+                Kind::Evaluates | Kind::Declares | Kind::NamesVariables | Kind::Printf | Kind::Test => {
+                    starter == Starter::Builtin && index == 0
+                }
                 // Those in between are found by going on; only another kind of starter needs its own look.
                 Kind::Starter(other) => other != starter && !nested,
                 Kind::Other => false,
@@ -391,15 +505,35 @@ impl<'s> Checks<'s> {
 
 /// Says that a `{{ }}` can't stand where it does.
 pub(super) fn refused(hole: &Hole, code: &'static str, place: &str, help: &str) -> TemplateError {
-    TemplateError::new(hole.range.clone(), code, format!("`{{{{ {} }}}}` can't be used {place}", hole.source)).with_help(help)
+    TemplateError::new(hole.range.clone(), code, format!("`{{{{ {} }}}}` can't be used {place}", hole.source))
+        .with_help(help)
 }
 
 /// Programs whose output is what is in the files that they are given, not the names of these.
 fn copies_files(name: &str) -> bool {
     matches!(
         name.rsplit('/').next().unwrap_or(name),
-        "cat" | "zcat" | "gunzip" | "gzip" | "bzcat" | "bunzip2" | "xzcat" | "unxz" | "xz" | "zstd" | "zstdcat" | "lz4" | "pigz" | "pv" | "pg_dump"
-            | "pg_restore" | "mysqldump" | "mariadb-dump" | "openssl" | "gpg" | "age"
+        "cat"
+            | "zcat"
+            | "gunzip"
+            | "gzip"
+            | "bzcat"
+            | "bunzip2"
+            | "xzcat"
+            | "unxz"
+            | "xz"
+            | "zstd"
+            | "zstdcat"
+            | "lz4"
+            | "pigz"
+            | "pv"
+            | "pg_dump"
+            | "pg_restore"
+            | "mysqldump"
+            | "mariadb-dump"
+            | "openssl"
+            | "gpg"
+            | "age"
     )
 }
 
@@ -408,7 +542,9 @@ fn is_split_string(option: &str) -> bool {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
 }
 
 /// Finds the variables that `declare -i`, `local -n` and the like make the shell evaluate.
@@ -423,12 +559,19 @@ fn collect_declared(list: &List, names: &mut BTreeSet<String>) {
             Command::Simple { words, .. } => {
                 words.iter().for_each(|word| in_word(word, names));
                 let literal = |word: &Word| word.literal().unwrap_or_default();
-                let declares = words.iter().position(|word| matches!(literal(word).as_str(), "declare" | "typeset" | "local" | "export" | "readonly"));
+                let declares = words.iter().position(|word| {
+                    matches!(literal(word).as_str(), "declare" | "typeset" | "local" | "export" | "readonly")
+                });
                 let Some(arguments) = declares.map(|position| &words[position + 1..]) else {
                     return;
                 };
-                if arguments.iter().any(|word| literal(word).starts_with('-') && literal(word).contains(['i', 'n'])) {
-                    names.extend(arguments.iter().map(|word| word.prefix().split(['=', '+', '[']).next().unwrap_or_default().to_owned()));
+                if arguments
+                    .iter()
+                    .any(|word| literal(word).starts_with('-') && literal(word).contains(['i', 'n']))
+                {
+                    names.extend(arguments.iter().map(|word| {
+                        word.prefix().split(['=', '+', '[']).next().unwrap_or_default().to_owned()
+                    }));
                 }
             }
             Command::Condition { .. } => {}
@@ -465,7 +608,9 @@ impl CommandLine<'_, '_> {
             if !options_ended && literal.as_deref() == Some("--") {
                 options_ended = true;
             } else if !options_ended && prefix.len() > 1 && prefix.starts_with('-') {
-                magic_files |= self.name.starts_with("perl") && !prefix.starts_with("--") && prefix.contains(['n', 'p', 'i']);
+                magic_files |= self.name.starts_with("perl")
+                    && !prefix.starts_with("--")
+                    && prefix.contains(['n', 'p', 'i']);
                 index += self.option(word, arguments.get(index + 1..).unwrap_or_default());
                 if self.given && self.program.text_ends_options {
                     return false;
@@ -483,7 +628,13 @@ impl CommandLine<'_, '_> {
     }
 
     /// Reads an operand; true where all that follows is data.
-    fn operand(&mut self, word: &Word, literal: Option<&str>, options_ended: bool, magic_files: bool) -> bool {
+    fn operand(
+        &mut self,
+        word: &Word,
+        literal: Option<&str>,
+        options_ended: bool,
+        magic_files: bool,
+    ) -> bool {
         if let Some(hole) = word.leading_hole().filter(|_| !options_ended) {
             self.checks.no_dash.insert(hole);
         }
@@ -514,7 +665,10 @@ impl CommandLine<'_, '_> {
             }
             Operands::Script => {
                 if magic_files {
-                    self.refuse_as(&word.holes(), "as a file of `perl -n`, which runs it when it ends in `|`");
+                    self.refuse_as(
+                        &word.holes(),
+                        "as a file of `perl -n`, which runs it when it ends in `|`",
+                    );
                 }
                 if self.uncertain {
                     self.refuse(&word.holes());
@@ -563,8 +717,14 @@ impl CommandLine<'_, '_> {
         let attached = option.contains('=');
         let name = option.split('=').next().unwrap_or_default();
         // mysql takes abbreviations of its options.
-        let is_one_of = |names: &[&str]| names.iter().any(|known| *known == name || name.len() > 1 && self.program.names.contains(&"mysql") && known.starts_with(name));
-        let value: Vec<usize> = if attached { word.holes() } else { rest.iter().take(1).flat_map(Word::holes).collect() };
+        let is_one_of = |names: &[&str]| {
+            names.iter().any(|known| {
+                *known == name
+                    || name.len() > 1 && self.program.names.contains(&"mysql") && known.starts_with(name)
+            })
+        };
+        let value: Vec<usize> =
+            if attached { word.holes() } else { rest.iter().take(1).flat_map(Word::holes).collect() };
         let taken = usize::from(!attached);
         if is_one_of(self.program.long_text) {
             self.refuse(&value);
@@ -599,7 +759,8 @@ impl CommandLine<'_, '_> {
             if letter == 'p' && behind == "e" {
                 continue;
             }
-            let value: Vec<usize> = if attached { word.holes() } else { rest.iter().take(1).flat_map(Word::holes).collect() };
+            let value: Vec<usize> =
+                if attached { word.holes() } else { rest.iter().take(1).flat_map(Word::holes).collect() };
             let taken = usize::from(!attached);
             if self.program.text.contains(letter) {
                 self.refuse(&value);
@@ -607,7 +768,10 @@ impl CommandLine<'_, '_> {
                 return taken;
             }
             if self.program.refused.contains(letter) {
-                self.refuse_as(&value, &format!("in `-{letter}` of `{}`, which chooses what is run", self.name));
+                self.refuse_as(
+                    &value,
+                    &format!("in `-{letter}` of `{}`, which chooses what is run", self.name),
+                );
                 self.given |= self.program.text_ends_options;
                 return taken;
             }

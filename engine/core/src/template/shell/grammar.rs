@@ -5,7 +5,8 @@ use super::tree::{Command, List, Piece, Redirection, Word};
 
 /// Where a list of commands ends without having been opened by a word.
 const CASE_ENDS: [&str; 3] = [";;&", ";;", ";&"];
-const REDIRECTIONS: [&str; 13] = ["<<<", "<<-", "&>>", "<<", "<&", "<>", ">>", ">&", ">|", "&>", "<", ">", ">>"];
+const REDIRECTIONS: [&str; 13] =
+    ["<<<", "<<-", "&>>", "<<", "<&", "<>", ">>", ">&", ">|", "&>", "<", ">", ">>"];
 
 impl Reader {
     /// Reads a whole script.
@@ -178,12 +179,20 @@ impl Reader {
                 self.at += 2;
                 self.condition()
             }
-            Some("then" | "else" | "elif" | "fi" | "do" | "done" | "esac" | "}" | "in") => self.unclear("a word of the shell's grammar stands where a command is expected"),
+            Some("then" | "else" | "elif" | "fi" | "do" | "done" | "esac" | "}" | "in") => {
+                self.unclear("a word of the shell's grammar stands where a command is expected")
+            }
             _ => self.simple(),
         }
     }
 
-    fn sections(&mut self, first: &str, between: &[&str], last: &str, message: &'static str) -> Read<Command> {
+    fn sections(
+        &mut self,
+        first: &str,
+        between: &[&str],
+        last: &str,
+        message: &'static str,
+    ) -> Read<Command> {
         self.at += first.chars().count();
         let mut lists = Vec::new();
         let mut ends = between.to_vec();
@@ -289,7 +298,9 @@ impl Reader {
                 return Ok(Command::Condition { words, redirections });
             }
             let substitution = self.looking_at("<(") || self.looking_at(">(");
-            if !substitution && ["&&", "||", "(", ")", "<", ">"].into_iter().any(|operator| self.eat(operator)) {
+            if !substitution
+                && ["&&", "||", "(", ")", "<", ">"].into_iter().any(|operator| self.eat(operator))
+            {
                 continue;
             }
             let pattern = words.last().and_then(Word::literal).is_some_and(|operator| operator == "=~");
@@ -341,8 +352,15 @@ impl Reader {
         let start = self.at;
         if self.char(0) == Some('{') {
             // `{name}>file` gives the descriptor a name.
-            let name = self.units[self.at..self.end].iter().skip(1).take_while(|(unit, _)| matches!(unit, Unit::Char(c) if *c == '_' || c.is_ascii_alphanumeric())).count();
-            if name > 0 && self.char(name + 1) == Some('}') && matches!(self.char(name + 2), Some('<' | '>')) {
+            let name = self.units[self.at..self.end]
+                .iter()
+                .skip(1)
+                .take_while(
+                    |(unit, _)| matches!(unit, Unit::Char(c) if *c == '_' || c.is_ascii_alphanumeric()),
+                )
+                .count();
+            if name > 0 && self.char(name + 1) == Some('}') && matches!(self.char(name + 2), Some('<' | '>'))
+            {
                 self.at += name + 2;
             }
         } else {
@@ -351,15 +369,24 @@ impl Reader {
             }
         }
         let substitution = matches!(self.char(0), Some('<' | '>')) && self.char(1) == Some('(');
-        let operator = if substitution { None } else { REDIRECTIONS.into_iter().find(|operator| self.looking_at(operator)) };
-        let Some(operator) = operator.filter(|operator| !operator.starts_with('&') || self.at == start) else {
+        let operator = if substitution {
+            None
+        } else {
+            REDIRECTIONS.into_iter().find(|operator| self.looking_at(operator))
+        };
+        let Some(operator) = operator.filter(|operator| !operator.starts_with('&') || self.at == start)
+        else {
             self.at = start;
             return Ok(None);
         };
         self.eat(operator);
         if operator.starts_with("<<") && operator != "<<<" {
             let body = self.here_document(operator == "<<-")?;
-            return Ok(Some(Redirection { operator: operator.to_owned(), target: Word::default(), body: Some(body) }));
+            return Ok(Some(Redirection {
+                operator: operator.to_owned(),
+                target: Word::default(),
+                body: Some(body),
+            }));
         }
         self.skip_blanks();
         let target = self.some_word()?;
@@ -386,7 +413,10 @@ impl Reader {
             match self.char(0) {
                 _ if self.at >= self.end => break,
                 Some('(') => {
-                    let name = words.first().and_then(Word::literal).filter(|_| words.len() == 1 && assignments.is_empty() && redirections.is_empty());
+                    let name = words
+                        .first()
+                        .and_then(Word::literal)
+                        .filter(|_| words.len() == 1 && assignments.is_empty() && redirections.is_empty());
                     let Some(name) = name else {
                         return self.unclear("a `(` stands where a word is expected");
                     };
@@ -402,7 +432,9 @@ impl Reader {
             }
             let assigns = self.assignment_prefix(words.is_empty());
             let mut word = self.some_word()?;
-            let array = assigns && self.char(0) == Some('(') && matches!(word.pieces.last(), Some(Piece::Literal(text)) if text.ends_with('='));
+            let array = assigns
+                && self.char(0) == Some('(')
+                && matches!(word.pieces.last(), Some(Piece::Literal(text)) if text.ends_with('='));
             if array {
                 self.at += 1;
                 word.elements = self.array()?;
@@ -423,7 +455,9 @@ impl Reader {
     fn assignment_prefix(&mut self, first: bool) -> bool {
         let mut ahead = 0;
         while let Some(character) = self.char(ahead) {
-            let fits = character == '_' || character.is_ascii_alphabetic() || ahead > 0 && character.is_ascii_digit();
+            let fits = character == '_'
+                || character.is_ascii_alphabetic()
+                || ahead > 0 && character.is_ascii_digit();
             if !fits {
                 break;
             }
@@ -449,7 +483,8 @@ impl Reader {
                     break;
                 }
             }
-            let assigns = self.char(ahead) == Some('=') || self.char(ahead) == Some('+') && self.char(ahead + 1) == Some('=');
+            let assigns = self.char(ahead) == Some('=')
+                || self.char(ahead) == Some('+') && self.char(ahead + 1) == Some('=');
             if assigns {
                 for hole in holes {
                     self.refuse(hole, &INDEX);

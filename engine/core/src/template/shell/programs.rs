@@ -161,7 +161,16 @@ pub(super) const PROGRAMS: &[Program] = &[
         long_text: &["source"],
         long_files: &["file", "exec"],
         long_data: &[("assign", 1), ("field-separator", 1), ("include", 1), ("load", 1)],
-        long_flags: &["posix", "traditional", "re-interval", "sandbox", "lint", "csv", "characters-as-bytes", "non-decimal-data"],
+        long_flags: &[
+            "posix",
+            "traditional",
+            "re-interval",
+            "sandbox",
+            "lint",
+            "csv",
+            "characters-as-bytes",
+            "non-decimal-data",
+        ],
         help: "pass it by `env` and read `ENVIRON[\"NAME\"]` in the program, or as `awk -v x={{ … }}`",
         ..NONE
     },
@@ -177,7 +186,17 @@ pub(super) const PROGRAMS: &[Program] = &[
         long_files: &["file"],
         long_data: &[("line-length", 1)],
         long_flags: &[
-            "quiet", "silent", "in-place", "regexp-extended", "null-data", "separate", "posix", "unbuffered", "follow-symlinks", "debug", "sandbox",
+            "quiet",
+            "silent",
+            "in-place",
+            "regexp-extended",
+            "null-data",
+            "separate",
+            "posix",
+            "unbuffered",
+            "follow-symlinks",
+            "debug",
+            "sandbox",
         ],
         help: "pass it by `env` and use a program that takes data, as in `awk '{ gsub(/OLD/, ENVIRON[\"NAME\"]); print }'` or `envsubst`",
         ..NONE
@@ -189,10 +208,35 @@ pub(super) const PROGRAMS: &[Program] = &[
         files: "",
         data: "L",
         attached: "f",
-        long_data: &[("arg", 2), ("argjson", 2), ("slurpfile", 2), ("rawfile", 2), ("argfile", 2), ("indent", 1)],
+        long_data: &[
+            ("arg", 2),
+            ("argjson", 2),
+            ("slurpfile", 2),
+            ("rawfile", 2),
+            ("argfile", 2),
+            ("indent", 1),
+        ],
         long_flags: &[
-            "args", "jsonargs", "from-file", "null-input", "raw-input", "slurp", "compact-output", "raw-output", "raw-output0", "join-output",
-            "ascii-output", "sort-keys", "color-output", "monochrome-output", "tab", "unbuffered", "stream", "stream-errors", "seq", "exit-status",
+            "args",
+            "jsonargs",
+            "from-file",
+            "null-input",
+            "raw-input",
+            "slurp",
+            "compact-output",
+            "raw-output",
+            "raw-output0",
+            "join-output",
+            "ascii-output",
+            "sort-keys",
+            "color-output",
+            "monochrome-output",
+            "tab",
+            "unbuffered",
+            "stream",
+            "stream-errors",
+            "seq",
+            "exit-status",
         ],
         help: "pass it as `jq --arg x {{ … }}` and write `$x` in the program",
         ..NONE
@@ -241,7 +285,14 @@ pub(super) const PROGRAMS: &[Program] = &[
         text: "ep",
         data: "rC",
         long_text: &["eval", "print"],
-        long_data: &[("require", 1), ("loader", 1), ("experimental-loader", 1), ("conditions", 1), ("env-file", 1), ("title", 1)],
+        long_data: &[
+            ("require", 1),
+            ("loader", 1),
+            ("experimental-loader", 1),
+            ("conditions", 1),
+            ("env-file", 1),
+            ("title", 1),
+        ],
         long_refused: &["import"],
         help: "pass it as an argument and read `process.argv[2]`, or by `env` and read `process.env.NAME`",
         ..NONE
@@ -259,24 +310,28 @@ pub(super) fn kind_of(command: &str) -> Kind {
     }
     let name = unversioned(name);
     match name {
-        "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh" | "fish" | "rbash" | "mksh" | "csh" | "tcsh" => Kind::Shell(Family::Shell),
+        "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh" | "fish" | "rbash" | "mksh" | "csh" | "tcsh" => {
+            Kind::Shell(Family::Shell)
+        }
         "ssh" | "su" | "mosh" | "runuser" | "pdsh" => Kind::Shell(Family::Remote),
         "xargs" | "parallel" | "watch" => Kind::Shell(Family::Arguments),
-        "docker" | "podman" | "nerdctl" | "kubectl" | "oc" | "crictl" | "docker-compose" | "lxc" | "railway" | "heroku" | "fly" | "flyctl" | "vagrant" => {
-            Kind::Starter(Starter::Container)
-        }
+        "docker" | "podman" | "nerdctl" | "kubectl" | "oc" | "crictl" | "docker-compose" | "lxc"
+        | "railway" | "heroku" | "fly" | "flyctl" | "vagrant" => Kind::Starter(Starter::Container),
         "env" => Kind::Starter(Starter::Environment),
         "flock" | "script" => Kind::Starter(Starter::CommandText),
-        "sudo" | "doas" | "timeout" | "nohup" | "nice" | "ionice" | "chrt" | "taskset" | "stdbuf" | "setsid" | "chroot" | "nsenter" | "unshare" | "chronic"
-        | "time" | "busybox" | "toybox" | "pkexec" | "systemd-run" | "strace" | "sshpass" | "setpriv" | "gosu" | "tini" | "dumb-init" | "caffeinate"
-        | "find" | "op" | "aws-vault" | "direnv" | "dotenv" | "faketime" | "unbuffer" | "proxychains4" | "entr" => Kind::Starter(Starter::Anywhere),
+        "sudo" | "doas" | "timeout" | "nohup" | "nice" | "ionice" | "chrt" | "taskset" | "stdbuf"
+        | "setsid" | "chroot" | "nsenter" | "unshare" | "chronic" | "time" | "busybox" | "toybox"
+        | "pkexec" | "systemd-run" | "strace" | "sshpass" | "setpriv" | "gosu" | "tini" | "dumb-init"
+        | "caffeinate" | "find" | "op" | "aws-vault" | "direnv" | "dotenv" | "faketime" | "unbuffer"
+        | "proxychains4" | "entr" => Kind::Starter(Starter::Anywhere),
         _ => PROGRAMS.iter().find(|program| program.names.contains(&name)).map_or(Kind::Other, Kind::Program),
     }
 }
 
 fn builtin(name: &str) -> Option<Kind> {
     Some(match name {
-        "eval" | "source" | "." | "trap" | "let" | "declare" | "typeset" | "alias" | "complete" | "compgen" | "bind" => Kind::Evaluates,
+        "eval" | "source" | "." | "trap" | "let" | "declare" | "typeset" | "alias" | "complete"
+        | "compgen" | "bind" => Kind::Evaluates,
         "export" | "readonly" | "local" => Kind::Declares,
         "read" | "mapfile" | "readarray" | "getopts" | "unset" => Kind::NamesVariables,
         "printf" => Kind::Printf,
@@ -305,6 +360,8 @@ pub(super) fn family_help(family: Family) -> &'static str {
         Family::Remote => {
             "run the step on a target with `on:`, or send the value by `stdin:` and `read` it on the other side; an argv list, `run: [ssh, host, …]`, passes it as it is: the remote shell still reads it"
         }
-        Family::Arguments => "write a loop over the values, as in `for x in …; do …; done`, or pass it by `env` and read \"$VALUE\" where it is used",
+        Family::Arguments => {
+            "write a loop over the values, as in `for x in …; do …; done`, or pass it by `env` and read \"$VALUE\" where it is used"
+        }
     }
 }

@@ -58,7 +58,11 @@ pub(super) struct Refusal {
     pub(super) help: &'static str,
 }
 
-const BACKQUOTES: Refusal = Refusal { code: "shell-backquotes", place: "inside backquotes", help: "write `$( … )` instead of backquotes" };
+const BACKQUOTES: Refusal = Refusal {
+    code: "shell-backquotes",
+    place: "inside backquotes",
+    help: "write `$( … )` instead of backquotes",
+};
 const QUOTED_HERE_DOCUMENT: Refusal = Refusal {
     code: "shell-quoted-here-document",
     place: "in a here-document with a quoted delimiter, where nothing is expanded",
@@ -79,12 +83,28 @@ pub(super) const INDEX: Refusal = Refusal {
     place: "in an array index, which is evaluated",
     help: "pass it by `env` and check it before it becomes an index, or use `case`",
 };
-const ANSI_QUOTES: Refusal = Refusal { code: "shell-quotes", place: "inside `$'…'` or `$\"…\"`", help: "write \"…\" around it" };
-const BACKSLASH: Refusal = Refusal { code: "shell-backslash", place: "right after a backslash", help: "write `\\\\` for a backslash, or leave it out" };
-const DOLLAR: Refusal = Refusal { code: "shell-dollar", place: "right after a `$`", help: "write `\\$` for a dollar sign, or leave it out" };
-const DELIMITER: Refusal = Refusal { code: "shell-delimiter", place: "in the delimiter of a here-document", help: "write a fixed word such as `EOF`" };
-pub(super) const VARIABLE_NAME: Refusal =
-    Refusal { code: "shell-variable-name", place: "in the name of a variable", help: "write the name out; only a value can come from `{{ }}`" };
+const ANSI_QUOTES: Refusal =
+    Refusal { code: "shell-quotes", place: "inside `$'…'` or `$\"…\"`", help: "write \"…\" around it" };
+const BACKSLASH: Refusal = Refusal {
+    code: "shell-backslash",
+    place: "right after a backslash",
+    help: "write `\\\\` for a backslash, or leave it out",
+};
+const DOLLAR: Refusal = Refusal {
+    code: "shell-dollar",
+    place: "right after a `$`",
+    help: "write `\\$` for a dollar sign, or leave it out",
+};
+const DELIMITER: Refusal = Refusal {
+    code: "shell-delimiter",
+    place: "in the delimiter of a here-document",
+    help: "write a fixed word such as `EOF`",
+};
+pub(super) const VARIABLE_NAME: Refusal = Refusal {
+    code: "shell-variable-name",
+    place: "in the name of a variable",
+    help: "write the name out; only a value can come from `{{ }}`",
+};
 
 impl Reader {
     pub(super) fn new(units: Vec<(Unit, usize)>, holes: usize, dialect: Dialect) -> Self {
@@ -131,7 +151,10 @@ impl Reader {
     pub(super) fn offset(&self) -> usize {
         match self.units.get(self.at) {
             Some((_, offset)) => *offset,
-            None => self.units.last().map_or(0, |(_, offset)| offset + 1),
+            None => self.units.last().map_or(0, |(unit, offset)| match unit {
+                Unit::Char(character) => offset + character.len_utf8(),
+                Unit::Hole(_) => offset + 1,
+            }),
         }
     }
 
@@ -303,7 +326,9 @@ impl Reader {
                     Some(Unit::Hole(hole)) => self.refuse(hole, &BACKSLASH),
                     Some(Unit::Char('\n')) => self.at += 1,
                     Some(Unit::Char(character)) => {
-                        if !matches!(character, '$' | '`' | '\\') && !(character == '"' && place == Place::Double) {
+                        if !matches!(character, '$' | '`' | '\\')
+                            && !(character == '"' && place == Place::Double)
+                        {
                             word.push_char('\\');
                         }
                         word.push_char(character);
@@ -369,7 +394,9 @@ impl Reader {
                     self.at += 1;
                 }
             }
-            Some(Unit::Char(character)) if character.is_ascii_digit() || "@*#?-$!".contains(character) => self.at += 1,
+            Some(Unit::Char(character)) if character.is_ascii_digit() || "@*#?-$!".contains(character) => {
+                self.at += 1
+            }
             _ => {
                 word.push_char('$');
                 return Ok(());
@@ -458,7 +485,11 @@ impl Reader {
         }
         self.at += 1;
         self.refuse_since(start, &ARITHMETIC);
-        if self.dialect == Dialect::Bash { Ok(()) } else { self.unclear("`$[` means one thing to bash and another to other shells") }
+        if self.dialect == Dialect::Bash {
+            Ok(())
+        } else {
+            self.unclear("`$[` means one thing to bash and another to other shells")
+        }
     }
 
     fn ansi_quotes(&mut self, start: usize) -> Read<()> {
@@ -486,7 +517,10 @@ impl Reader {
         if matches!(self.char(0), Some(' ' | '\t' | '\n' | '|')) {
             return self.unclear("`${ command; }` is not supported");
         }
-        while self.char(0).is_some_and(|next| next == '_' || next == '!' || next == '#' || next.is_ascii_alphanumeric()) {
+        while self
+            .char(0)
+            .is_some_and(|next| next == '_' || next == '!' || next == '#' || next.is_ascii_alphanumeric())
+        {
             self.at += 1;
         }
         let index = self.char(0) == Some('[');
@@ -498,7 +532,9 @@ impl Reader {
                 Some('\\') => self.at += 2,
                 Some('\'') if !quoted => self.single(&mut inner)?,
                 // Whether it is a quote depends on the shell, its mode and the operator before it.
-                Some('\'') => return self.unclear("a ' inside \"${ … }\" means different things to different shells"),
+                Some('\'') => {
+                    return self.unclear("a ' inside \"${ … }\" means different things to different shells");
+                }
                 Some('"') => {
                     self.at += 1;
                     self.double(&mut inner)?;
@@ -531,7 +567,9 @@ impl Reader {
                     self.at += 1;
                     while self.char(0) != Some(quote) {
                         match self.char(0) {
-                            Some(character) if !matches!(character, '\n' | '\\' | '$' | '`') => delimiter.push(character),
+                            Some(character) if !matches!(character, '\n' | '\\' | '$' | '`') => {
+                                delimiter.push(character)
+                            }
                             _ => return self.unclear("the delimiter of a here-document is not a plain word"),
                         }
                         self.at += 1;
@@ -545,7 +583,9 @@ impl Reader {
                         _ => return self.unclear("the delimiter of a here-document is not a plain word"),
                     }
                 }
-                Some(Unit::Char('$' | '`')) => return self.unclear("the delimiter of a here-document is not a plain word"),
+                Some(Unit::Char('$' | '`')) => {
+                    return self.unclear("the delimiter of a here-document is not a plain word");
+                }
                 Some(Unit::Char(' ' | '\t' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>')) | None => break,
                 Some(Unit::Char(character)) => delimiter.push(character),
             }
@@ -584,7 +624,10 @@ impl Reader {
                 self.at += 1;
             }
             let units = &self.units[line..self.at];
-            let text: Option<String> = units.iter().map(|(unit, _)| if let Unit::Char(character) = unit { Some(*character) } else { None }).collect();
+            let text: Option<String> = units
+                .iter()
+                .map(|(unit, _)| if let Unit::Char(character) = unit { Some(*character) } else { None })
+                .collect();
             let closes = text.is_some_and(|text| {
                 let text = if pending.strip_tabs { text.trim_start_matches('\t') } else { &text };
                 text == pending.delimiter
@@ -622,9 +665,16 @@ impl Reader {
     }
 
     /// Returns what is refused, without repetitions.
-    pub(super) fn refused(&self, refuse: &mut dyn FnMut(usize, &Refusal) -> TemplateError) -> Vec<TemplateError> {
+    pub(super) fn refused(
+        &self,
+        refuse: &mut dyn FnMut(usize, &Refusal) -> TemplateError,
+    ) -> Vec<TemplateError> {
         let mut seen = BTreeSet::new();
-        self.refusals.iter().filter(|(hole, _)| seen.insert(*hole)).map(|(hole, refusal)| refuse(*hole, refusal)).collect()
+        self.refusals
+            .iter()
+            .filter(|(hole, _)| seen.insert(*hole))
+            .map(|(hole, refusal)| refuse(*hole, refusal))
+            .collect()
     }
 }
 

@@ -13,8 +13,10 @@ use crate::template::reference::Reference;
 use crate::template::text::{self as template, Part, Template};
 use crate::template::value::preview;
 
-const OTHER_HELP: &str = "pass it by `env`, as in `env: {VALUE: \"{{ … }}\"}`, and use that variable in the script";
-const BIG_VALUE_HELP: &str = "give it to the command by `stdin:`, or let an earlier step write it to a file in `run.dir`";
+const OTHER_HELP: &str =
+    "pass it by `env`, as in `env: {VALUE: \"{{ … }}\"}`, and use that variable in the script";
+const BIG_VALUE_HELP: &str =
+    "give it to the command by `stdin:`, or let an earlier step write it to a file in `run.dir`";
 
 /// How long one rendered value may be, in bytes: what the system allows for one environment variable.
 pub const VALUE_BYTES_MAX: usize = 128 * 1024;
@@ -71,7 +73,11 @@ impl ShellScript {
     ///
     /// # Errors
     /// Every refused place, with the fix.
-    pub fn compile(template: &Template, dialect: Dialect, is_plain: &dyn Fn(&Reference) -> bool) -> Result<Self, Vec<TemplateError>> {
+    pub fn compile(
+        template: &Template,
+        dialect: Dialect,
+        is_plain: &dyn Fn(&Reference) -> bool,
+    ) -> Result<Self, Vec<TemplateError>> {
         let holes: Vec<Hole> = template
             .holes()
             .map(|hole| Hole {
@@ -87,12 +93,15 @@ impl ShellScript {
             return Ok(Self { template: template.clone(), prefix, places: vec![placed; holes.len()] });
         }
         if dialect == Dialect::Other {
-            let other = |hole: &Hole| refused(hole, "shell-other", "in a script for a shell that is not POSIX", OTHER_HELP);
+            let other = |hole: &Hole| {
+                refused(hole, "shell-other", "in a script for a shell that is not POSIX", OTHER_HELP)
+            };
             return Err(holes.iter().filter(|hole| !hole.raw).map(other).collect());
         }
         let mut reader = Reader::new(units(template), holes.len(), dialect);
         let list = reader.script().map_err(|unclear| vec![unclear_error(template.source(), &unclear)])?;
-        let mut errors = reader.refused(&mut |hole, refusal| refused(&holes[hole], refusal.code, refusal.place, refusal.help));
+        let mut errors = reader
+            .refused(&mut |hole, refusal| refused(&holes[hole], refusal.code, refusal.place, refusal.help));
         errors.retain(|error| holes.iter().any(|hole| hole.range == error.range && !hole.raw));
         let mut checks = Checks::new(&holes, &reader.bodies);
         checks.script(&list);
@@ -125,7 +134,8 @@ impl ShellScript {
     /// # Errors
     /// As [`Template::render`]; and a value that holds NUL, is longer than [`VALUE_BYTES_MAX`], or all together longer than [`VALUES_BYTES_MAX`].
     pub fn render(&self, context: &Context) -> Result<RenderedScript, RenderError> {
-        let mut rendered = RenderedScript { script: String::new(), variables: Vec::new(), display: String::new() };
+        let mut rendered =
+            RenderedScript { script: String::new(), variables: Vec::new(), display: String::new() };
         let mut places = self.places.iter();
         let mut bytes = 0;
         for part in self.template.parts() {
@@ -159,23 +169,46 @@ impl ShellScript {
 impl Placed {
     fn check(self, hole: &template::Hole, value: &str, bytes: usize) -> Result<(), RenderError> {
         let source = hole.expression.source().trim();
-        let refuse = |code, problem: String, help: &str| Err(RenderError::new(hole.range.clone(), code, format!("`{{{{ {source} }}}}` {problem}")).with_help(help));
+        let refuse = |code, problem: String, help: &str| {
+            Err(RenderError::new(hole.range.clone(), code, format!("`{{{{ {source} }}}}` {problem}"))
+                .with_help(help))
+        };
         if value.contains('\0') {
-            return refuse("value-nul", "holds a NUL character, which no variable of a command can hold".to_owned(), BIG_VALUE_HELP);
+            return refuse(
+                "value-nul",
+                "holds a NUL character, which no variable of a command can hold".to_owned(),
+                BIG_VALUE_HELP,
+            );
         }
         if value.len() > VALUE_BYTES_MAX {
-            return refuse("value-too-long", format!("is {} bytes long; a command takes up to 128 KiB in one variable", value.len()), BIG_VALUE_HELP);
+            return refuse(
+                "value-too-long",
+                format!("is {} bytes long; a command takes up to 128 KiB in one variable", value.len()),
+                BIG_VALUE_HELP,
+            );
         }
         if bytes > VALUES_BYTES_MAX {
-            return refuse("value-too-long", "makes the values of this command longer than 1 MiB together".to_owned(), BIG_VALUE_HELP);
+            return refuse(
+                "value-too-long",
+                "makes the values of this command longer than 1 MiB together".to_owned(),
+                BIG_VALUE_HELP,
+            );
         }
         if self.must_be_plain && !is_plain_text(value) {
-            let problem = format!("is {}, but here it may only hold the characters A-Za-z0-9@%_+=:,./-", preview(&Value::from(value)));
+            let problem = format!(
+                "is {}, but here it may only hold the characters A-Za-z0-9@%_+=:,./-",
+                preview(&Value::from(value))
+            );
             return refuse("value-not-plain", problem, "pass it by `env`");
         }
         if self.no_dash && value.starts_with('-') {
-            let problem = format!("is {}, which the program would take for an option", preview(&Value::from(value)));
-            return refuse("value-is-option", problem, "write `--` before it, where the program knows that, or name the option that it belongs to");
+            let problem =
+                format!("is {}, which the program would take for an option", preview(&Value::from(value)));
+            return refuse(
+                "value-is-option",
+                problem,
+                "write `--` before it, where the program knows that, or name the option that it belongs to",
+            );
         }
         Ok(())
     }
@@ -211,7 +244,9 @@ fn units(template: &Template) -> Vec<(Unit, usize)> {
         match part {
             Part::Text(range) => {
                 let text = &template.source()[range.clone()];
-                units.extend(text.char_indices().map(|(at, character)| (Unit::Char(character), range.start + at)));
+                units.extend(
+                    text.char_indices().map(|(at, character)| (Unit::Char(character), range.start + at)),
+                );
             }
             Part::Hole(hole) => {
                 units.push((Unit::Hole(hole_count), hole.range.start));
@@ -234,6 +269,12 @@ fn variable_prefix(template: &Template) -> String {
 fn unclear_error(source: &str, unclear: &Unclear) -> TemplateError {
     let start = unclear.at.min(source.len());
     let end = source[start..].chars().next().map_or(start, |character| start + character.len_utf8());
-    TemplateError::new(start..end, "shell-unclear", format!("the places of `{{{{ }}}}` in this script are not certain: {}", unclear.message))
-        .with_help("pass the values by `env`, as in `env: {VALUE: \"{{ … }}\"}`, and write \"$VALUE\" in the script")
+    TemplateError::new(
+        start..end,
+        "shell-unclear",
+        format!("the places of `{{{{ }}}}` in this script are not certain: {}", unclear.message),
+    )
+    .with_help(
+        "pass the values by `env`, as in `env: {VALUE: \"{{ … }}\"}`, and write \"$VALUE\" in the script",
+    )
 }

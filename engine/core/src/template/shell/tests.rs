@@ -156,8 +156,15 @@ fn places_where_a_value_would_be_a_program_are_refused() {
         match compile(source, Dialect::Bash) {
             Ok(_) => panic!("allowed: {source}"),
             Err(errors) => {
-                assert!(errors.iter().any(|error| error.code == *code), "{source}: expected {code}: {errors:?}");
-                let help = errors.iter().find(|error| error.code == *code).and_then(|error| error.help.clone()).unwrap();
+                assert!(
+                    errors.iter().any(|error| error.code == *code),
+                    "{source}: expected {code}: {errors:?}"
+                );
+                let help = errors
+                    .iter()
+                    .find(|error| error.code == *code)
+                    .and_then(|error| error.help.clone())
+                    .unwrap();
                 assert!(help.contains(fix), "{source}: expected {fix} in {help}");
             }
         }
@@ -278,7 +285,10 @@ fn people_are_shown_the_command_with_its_values_quoted() {
 fn the_script_refers_to_variables_in_the_way_that_fits() {
     let rendered = render("echo {{ v }} \"{{ v }}\" '{{ v }}' <<EOF\n{{ v }}\nEOF", "x y");
     assert_eq!(rendered.script, "echo \"${RB_1}\" \"${RB_2}\" ''\"${RB_3}\"'' <<EOF\n${RB_4}\nEOF");
-    assert_eq!(rendered.variables, (1..=4).map(|n| (format!("RB_{n}"), "x y".to_owned())).collect::<Vec<_>>());
+    assert_eq!(
+        rendered.variables,
+        (1..=4).map(|n| (format!("RB_{n}"), "x y".to_owned())).collect::<Vec<_>>()
+    );
     assert_eq!(render("RB_1=2; echo {{ v }}", "x").script, "RB_1=2; echo \"${RB__1}\"");
 }
 
@@ -291,7 +301,11 @@ fn values_that_do_not_fit_are_refused_before_the_start() {
     };
     for value in ["a\0b".to_owned(), "x".repeat(128 * 1024 + 1)] {
         let error = fails("echo {{ v }}", value);
-        assert!(error.help.as_deref().unwrap().contains("stdin:") && error.help.as_deref().unwrap().contains("run.dir"), "{error:?}");
+        assert!(
+            error.help.as_deref().unwrap().contains("stdin:")
+                && error.help.as_deref().unwrap().contains("run.dir"),
+            "{error:?}"
+        );
     }
     let many = "{{ v }} ".repeat(9);
     assert_eq!(fails(&format!("echo {many}"), "x".repeat(128 * 1024)).code, "value-too-long");

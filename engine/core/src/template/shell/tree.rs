@@ -24,7 +24,9 @@ pub(super) enum Piece {
     /// The index of a `{{ }}`.
     Hole(usize),
     /// An expansion or substitution of the shell's own.
-    Dynamic { quoted: bool },
+    Dynamic {
+        quoted: bool,
+    },
 }
 
 /// One word of a command.
@@ -129,12 +131,27 @@ pub(super) struct Body {
 /// A command.
 #[derive(Debug, Clone)]
 pub(super) enum Command {
-    Simple { assignments: Vec<Word>, words: Vec<Word>, redirections: Vec<Redirection> },
+    Simple {
+        assignments: Vec<Word>,
+        words: Vec<Word>,
+        redirections: Vec<Redirection>,
+    },
     /// `[[ … ]]`.
-    Condition { words: Vec<Word>, redirections: Vec<Redirection> },
+    Condition {
+        words: Vec<Word>,
+        redirections: Vec<Redirection>,
+    },
     /// A subshell, a group, a loop, `if`, `case`.
-    Compound { words: Vec<Word>, lists: Vec<List>, variable: Option<String>, redirections: Vec<Redirection> },
-    Function { name: String, body: Box<Self> },
+    Compound {
+        words: Vec<Word>,
+        lists: Vec<List>,
+        variable: Option<String>,
+        redirections: Vec<Redirection>,
+    },
+    Function {
+        name: String,
+        body: Box<Self>,
+    },
 }
 
 /// Commands one after the other, and all `{{ }}` in them.
