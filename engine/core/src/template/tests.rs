@@ -123,7 +123,7 @@ fn mistakes_are_found_when_a_template_is_parsed() {
         ("{{ steps.smoke-tests.stdout }}", "template-dash", 3..20),
         ("{{ steps.a-1 }}", "template-dash", 3..12),
         ("{{ item | raw | upper }}", "template-raw", 10..13),
-        ("{{ 'a' if flag }}", "template-syntax", 3..14),
+        ("{{ 'a' if flag }}", "template-syntax", 2..14),
         ("{{ item -}}", "template-syntax", 0..11),
     ];
     for (source, code, range) in table {
