@@ -13,7 +13,13 @@ use crate::commands::{
 
 /// Runs operations procedures: a YAML graph of checks, commands and approvals, with a recorded, resumable run log.
 #[derive(Debug, Parser)]
-#[command(name = "runbook", version, max_term_width = 100, disable_help_subcommand = true, subcommand_required = true)]
+#[command(
+    name = "runbook",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    subcommand_required = true
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -60,8 +66,26 @@ pub(crate) enum Command {
 
 /// The commands of the contract that later versions have.
 const LATER: [&str; 20] = [
-    "choose", "rollback", "watch", "report", "diff", "stats", "lint", "test", "graph", "import", "export", "new", "init",
-    "completions", "man", "doctor", "lock", "gc", "show", "serve",
+    "choose",
+    "rollback",
+    "watch",
+    "report",
+    "diff",
+    "stats",
+    "lint",
+    "test",
+    "graph",
+    "import",
+    "export",
+    "new",
+    "init",
+    "completions",
+    "man",
+    "doctor",
+    "lock",
+    "gc",
+    "show",
+    "serve",
 ];
 
 /// Whether later versions have this command.
@@ -263,8 +287,9 @@ mod tests {
         ];
         for (text, expected) in table {
             let read = ahead_answer(text).ok();
-            let read =
-                read.as_ref().map(|answer| (answer.step.as_str(), answer.word.as_str(), answer.reason.as_deref()));
+            let read = read
+                .as_ref()
+                .map(|answer| (answer.step.as_str(), answer.word.as_str(), answer.reason.as_deref()));
             assert_eq!(read, expected, "{text}");
         }
         assert!(ahead_approval("gate=").is_err());
@@ -273,7 +298,19 @@ mod tests {
 
     #[test]
     fn global_options_stand_anywhere() {
-        let line = ["runbook", "--state", "/s", "run", "deploy", "-p", "a=b", "--wait=5m", "--approve", "gate=seen", "-vv"];
+        let line = [
+            "runbook",
+            "--state",
+            "/s",
+            "run",
+            "deploy",
+            "-p",
+            "a=b",
+            "--wait=5m",
+            "--approve",
+            "gate=seen",
+            "-vv",
+        ];
         let arguments = Arguments::try_parse_from(line).expect("parses");
         assert_eq!(arguments.global.wait, Some(Patience::For(Duration::from_secs(300))));
         assert_eq!(arguments.global.verbose, 2);

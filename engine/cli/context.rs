@@ -65,8 +65,10 @@ impl Context {
         match (&self.global.state, &self.environment.state_home) {
             (Some(typed), _) => Ok(self.environment.typed(typed)),
             (None, Some(home)) => Ok(home.join("runbook")),
-            (None, None) => Err(CommandError::usage("it isn't known where runs are recorded: HOME is not set")
-                .with_hint("say where: --state DIR or RUNBOOK_STATE")),
+            (None, None) => {
+                Err(CommandError::usage("it isn't known where runs are recorded: HOME is not set")
+                    .with_hint("say where: --state DIR or RUNBOOK_STATE"))
+            }
         }
     }
 
@@ -78,7 +80,9 @@ impl Context {
     /// Refuses to decide about the run that this process is a step of: a step could otherwise approve itself.
     pub(crate) fn refuse_from_inside(&self, run: &RunId) -> Result<(), CommandError> {
         if self.environment.inside_run.as_deref() == Some(run.as_str()) {
-            return Err(CommandError::refused(format!("this is a step of run {run}, which can't decide about its own run")));
+            return Err(CommandError::refused(format!(
+                "this is a step of run {run}, which can't decide about its own run"
+            )));
         }
         Ok(())
     }

@@ -66,7 +66,9 @@ mod tests {
 
     #[test]
     fn ci_is_set_by_anything_but_its_negations() {
-        for (value, expected) in [("", false), ("0", false), ("false", false), ("true", true), ("1", true), ("no", true)] {
+        for (value, expected) in
+            [("", false), ("0", false), ("false", false), ("true", true), ("1", true), ("no", true)]
+        {
             let environment =
                 Environment::from_variables(PathBuf::new(), |name| (name == "CI").then(|| value.into()));
             assert_eq!(environment.ci, expected, "{value:?}");

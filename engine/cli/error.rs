@@ -177,7 +177,8 @@ mod tests {
         let io = std::io::Error::other("disk on fire");
         let error = CommandError::store("cannot write journal: disk on fire").with_cause(&io);
         assert_eq!(error.causes, Vec::<String>::new());
-        let error = CommandError::store("cannot write journal").with_cause(&io).with_hint("runbook verify last");
+        let error =
+            CommandError::store("cannot write journal").with_cause(&io).with_hint("runbook verify last");
         let text = anstream::adapter::strip_str(&error.to_text()).to_string();
         assert_eq!(text, "error: cannot write journal\n  because: disk on fire\n  → runbook verify last\n");
     }

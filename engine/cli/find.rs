@@ -47,7 +47,8 @@ impl Library {
             }
             return Ok(Self { folders: vec![tidy(&folder)], current_dir });
         }
-        let nearest = current_dir.ancestors().map(|parent| parent.join(FOLDER)).find(|folder| folder.is_dir());
+        let nearest =
+            current_dir.ancestors().map(|parent| parent.join(FOLDER)).find(|folder| folder.is_dir());
         let own = environment.config_home.as_ref().map(|home| home.join("runbook").join(FOLDER));
         let folders = nearest.into_iter().chain(own.filter(|folder| folder.is_dir())).collect();
         Ok(Self { folders, current_dir })
@@ -68,7 +69,8 @@ impl Library {
             if let Some(found) = known.iter().find(|runbook| runbook.name == name) {
                 return Ok(found.clone());
             }
-            let of_stem: Vec<&RunbookFile> = known.iter().filter(|runbook| stem(&runbook.name) == name).collect();
+            let of_stem: Vec<&RunbookFile> =
+                known.iter().filter(|runbook| stem(&runbook.name) == name).collect();
             match of_stem.as_slice() {
                 [] => {}
                 [only] => return Ok((*only).clone()),
@@ -86,19 +88,21 @@ impl Library {
             return Ok(self.of_file(&typed));
         }
         // A path below a folder may be written with its ending.
-        let below = self.folders.iter().map(|folder| folder.join(name)).find(|path| is_runbook(path) && path.is_file());
+        let below = self
+            .folders
+            .iter()
+            .map(|folder| folder.join(name))
+            .find(|path| is_runbook(path) && path.is_file());
         below.map(|path| self.of_file(&path)).ok_or_else(|| self.unknown(name))
     }
 
     /// A runbook by its file.
     fn of_file(&self, path: &Path) -> RunbookFile {
         let path = tidy(path);
-        let folder = self
-            .folders
-            .iter()
-            .find(|folder| path.starts_with(folder))
-            .map(PathBuf::as_path)
-            .or_else(|| path.ancestors().skip(1).find(|parent| parent.file_name().is_some_and(|name| name == FOLDER)));
+        let folder =
+            self.folders.iter().find(|folder| path.starts_with(folder)).map(PathBuf::as_path).or_else(|| {
+                path.ancestors().skip(1).find(|parent| parent.file_name().is_some_and(|name| name == FOLDER))
+            });
         match folder {
             Some(folder) => RunbookFile { name: name_below(folder, &path), root: parent(folder), path },
             None => RunbookFile {
@@ -115,9 +119,12 @@ impl Library {
         let names = known.iter().flat_map(|runbook| [runbook.name.as_str(), stem(&runbook.name)]);
         match (suggest(name, names), self.folders.as_slice()) {
             (Some(near), _) => error.with_hint(format!("did you mean `{near}`?")),
-            (None, []) => error.with_hint("no folder `runbooks` was found here or above: name a file, or the folder with --dir"),
+            (None, []) => error.with_hint(
+                "no folder `runbooks` was found here or above: name a file, or the folder with --dir",
+            ),
             (None, folders) => {
-                let folders: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+                let folders: Vec<String> =
+                    folders.iter().map(|folder| folder.display().to_string()).collect();
                 error.with_hint(format!("runbook list shows what is in {}", folders.join(" and ")))
             }
         }
@@ -276,7 +283,8 @@ mod tests {
     fn a_named_folder_stands_alone() {
         let project = project();
         let environment = environment(project.path());
-        let library = Library::discover(Some(Path::new("../../runbooks/zetra")), &environment).expect("a library");
+        let library =
+            Library::discover(Some(Path::new("../../runbooks/zetra")), &environment).expect("a library");
         let found = library.find("deploy").expect("found");
         assert_eq!((found.name.as_str(), found.root), ("deploy", project.path().join("runbooks")));
         assert!(library.find("backup").is_err());

@@ -43,7 +43,9 @@ fn execute(arguments: Arguments) -> u8 {
 
 fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::Run(options) if context.global.dry_run => commands::plan::execute(context, &options.into_plan()?),
+        Command::Run(options) if context.global.dry_run => {
+            commands::plan::execute(context, &options.into_plan()?)
+        }
         Command::Run(options) => commands::run::execute(context, &options),
         Command::Plan(options) => commands::plan::execute(context, &options),
         Command::Resume(options) => commands::resume::execute(context, &options),

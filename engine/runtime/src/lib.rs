@@ -5,6 +5,7 @@ pub mod journal;
 pub mod keeper;
 pub mod probe;
 pub mod redact;
+pub mod run;
 pub mod sanitize;
 pub mod secrets;
 pub mod store;

@@ -1,0 +1,422 @@
+//! A check over time: one probe after the other, until it is known.
+//!
+//! ```text
+//! looking ──holds──► holding(until) ──held long enough──► passed
+//!    │ within is over       │ one failure too many
+//!    └──────► failed ◄──────┘
+//! ```
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use runbook_core::event::EventKind;
+use runbook_core::plan::Check;
+use runbook_core::render::{Measured, ProbeCall, Verdict};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::message::{CheckEnd, Message};
+use super::process::{Attempt, ProcessEnd, Workshop};
+use crate::keeper::{Ended, EndedBy};
+use crate::probe;
+
+/// How long a network probe may take where the step doesn't say.
+const NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
+/// At most one sample in so much time is recorded where nothing changes.
+const SAMPLE_EVERY: Duration = Duration::from_secs(60);
+/// The most characters of one measured value that a sample records.
+const SAMPLE_VALUE_CHARACTERS_MAX: usize = 200;
+
+/// A check that is to be carried out.
+pub(super) struct CheckTask {
+    /// The step, by index.
+    pub step: usize,
+    /// What is expected, and for how long.
+    pub check: Check,
+    /// The probe, rendered.
+    pub call: ProbeCall,
+    /// How a probe that is a command is run; its `timeout` is the step's.
+    pub attempt: Attempt,
+    /// What commands are started with.
+    pub workshop: Workshop,
+    /// Where samples are judged and recorded.
+    pub messages: UnboundedSender<Message>,
+    /// True when the engine wants the check to end.
+    pub ended: watch::Receiver<bool>,
+}
+
+/// How far a check has come: pure, so that its table can be tested.
+#[derive(Debug)]
+pub(super) struct Progress {
+    started: Instant,
+    within: Duration,
+    hold: Option<Duration>,
+    max_failures: u32,
+    holding_since: Option<Instant>,
+    failures: u32,
+}
+
+/// What to do after a sample.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Probe again.
+    Again,
+    /// It holds, and has held long enough.
+    Passed,
+    /// It is over: why, beside the sample's own reason.
+    Failed(Option<String>),
+}
+
+impl Progress {
+    /// At the start of a check.
+    #[must_use]
+    pub(super) fn new(check: &Check, now: Instant) -> Self {
+        Self {
+            started: now,
+            within: check.within.map_or(Duration::ZERO, Into::into),
+            hold: check.hold.map(Into::into),
+            max_failures: check.max_failures,
+            holding_since: None,
+            failures: 0,
+        }
+    }
+
+    /// Takes in a sample.
+    pub(super) fn sampled(&mut self, ok: bool, now: Instant) -> Next {
+        match (self.holding_since, ok) {
+            (None, true) => match self.hold {
+                None => Next::Passed,
+                Some(_) => {
+                    self.holding_since = Some(now);
+                    Next::Again
+                }
+            },
+            (None, false) => {
+                if now.duration_since(self.started) >= self.within {
+                    Next::Failed(None)
+                } else {
+                    Next::Again
+                }
+            }
+            (Some(since), _) => {
+                if !ok {
+                    self.failures += 1;
+                    if self.failures > self.max_failures {
+                        let held = now.duration_since(since).as_secs();
+                        return Next::Failed(Some(format!(
+                            "held for {held}s of the {}s it had to",
+                            self.hold_seconds()
+                        )));
+                    }
+                }
+                if now.duration_since(since) >= self.hold.unwrap_or_default() {
+                    Next::Passed
+                } else {
+                    Next::Again
+                }
+            }
+        }
+    }
+
+    /// When the next probe is due at the latest: the last one of `within` or
+    /// `hold` is made at its very end.
+    #[must_use]
+    pub(super) fn next_at(&self, every: Duration, now: Instant) -> Instant {
+        let end = match self.holding_since {
+            Some(since) => since + self.hold.unwrap_or_default(),
+            None => self.started + self.within,
+        };
+        (now + every).min(end.max(now))
+    }
+
+    fn hold_seconds(&self) -> u64 {
+        self.hold.unwrap_or_default().as_secs()
+    }
+}
+
+/// What one probe gave.
+struct Seen {
+    measured: Measured,
+    own_success: Result<(), String>,
+}
+
+impl CheckTask {
+    /// Carries the check out.
+    pub(super) async fn run(mut self) -> CheckEnd {
+        let started = Instant::now();
+        let mut progress = Progress::new(&self.check, started);
+        let mut recorder = SampleRecorder::default();
+        loop {
+            let mut ended = self.ended.clone();
+            let seen = tokio::select! {
+                seen = self.probe() => seen,
+                () = told_to_end(&mut ended) => return cut_off(started, Measured::default()),
+            };
+            let Some(verdict) = self.judge(&seen).await else { return cut_off(started, seen.measured) };
+            let ok = verdict.failure.is_none();
+            let now = Instant::now();
+            let next = progress.sampled(ok, now);
+            recorder.note(&self, ok, &seen.measured, verdict.failure.as_deref(), next != Next::Again);
+            let failure = match next {
+                Next::Again => {
+                    let due = progress.next_at(self.check.every.into(), now);
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due) => {}
+                        () = told_to_end(&mut ended) => return cut_off(started, seen.measured),
+                    }
+                    continue;
+                }
+                Next::Passed => None,
+                Next::Failed(more) => {
+                    let why = verdict.failure.unwrap_or_default();
+                    Some(match more {
+                        Some(more) => format!("{why} ({more})"),
+                        None => why,
+                    })
+                }
+            };
+            return CheckEnd {
+                failure,
+                measured: seen.measured,
+                warnings: verdict.warnings,
+                duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+                cut_off: false,
+            };
+        }
+    }
+
+    async fn judge(&self, seen: &Seen) -> Option<Verdict> {
+        let (reply, verdict) = oneshot::channel();
+        let message = Message::Judge {
+            step: self.step,
+            measured: Box::new(seen.measured.clone()),
+            own_success: seen.own_success.clone(),
+            reply,
+        };
+        self.messages.send(message).ok()?;
+        verdict.await.ok()
+    }
+
+    async fn probe(&mut self) -> Seen {
+        let timeout = self.attempt.timeout.unwrap_or(NETWORK_TIMEOUT);
+        let folder = |cwd: &Option<String>| match cwd {
+            Some(cwd) => self.workshop.environment.root.join(cwd),
+            None => self.workshop.environment.root.clone(),
+        };
+        let sample = match &self.call {
+            ProbeCall::Run(launch) => return self.run_command(launch.clone()).await,
+            ProbeCall::Tcp(address) => probe::tcp::probe(address, timeout).await,
+            ProbeCall::File { path, cwd } => {
+                let wanted = if self.uses("sha256") {
+                    probe::file::Checksum::Wanted
+                } else {
+                    probe::file::Checksum::Skipped
+                };
+                probe::file::probe(&folder(cwd).join(path), wanted, timeout).await
+            }
+            ProbeCall::Http(call) => {
+                let request = probe::http::HttpRequest {
+                    method: call.method.clone(),
+                    url: call.url.clone(),
+                    headers: call.headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
+                    body: match (&call.json, &call.body) {
+                        (Some(json), _) => Some(probe::http::HttpBody::Json(json.clone())),
+                        (None, Some(text)) => Some(probe::http::HttpBody::Bytes(text.clone().into_bytes())),
+                        (None, None) => None,
+                    },
+                    insecure: call.insecure,
+                    follow: call.follow,
+                };
+                probe::http::probe(&request, timeout).await
+            }
+        };
+        let own_success = match (&sample.reached, sample.own_success) {
+            (Ok(()), true) => Ok(()),
+            _ => Err(sample.reason.clone().unwrap_or_else(|| "no success".into())),
+        };
+        // Whatever a server answers may hold what was sent to it.
+        let masker = &self.workshop.masker;
+        let values = if masker.is_empty() {
+            sample.values
+        } else {
+            sample.values.into_iter().map(|(name, value)| (name, masker.json(&value))).collect()
+        };
+        let own_success = own_success.map_err(|reason| masker.text(&reason));
+        Seen { measured: Measured { values, stdout: None, stderr: None }, own_success }
+    }
+
+    /// Whether an expression of the check or the step's outputs names a variable.
+    fn uses(&self, name: &str) -> bool {
+        self.check.expect.iter().chain(&self.check.warn).any(|expression| expression.contains(name))
+    }
+
+    async fn run_command(&self, launch: runbook_core::render::Launch) -> Seen {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let end = self.workshop.run(&self.attempt, launch, &sender, |_| {}).await;
+        drop(sender);
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        while let Ok(message) = receiver.try_recv() {
+            if let Message::Output { stream, bytes, step, attempt } = message {
+                match stream {
+                    crate::capture::Stream::Stdout => stdout.extend_from_slice(&bytes),
+                    crate::capture::Stream::Stderr => stderr.extend_from_slice(&bytes),
+                    crate::capture::Stream::Outputs => {}
+                }
+                let _ = self.messages.send(Message::Output { step, attempt, stream, bytes });
+            }
+        }
+        let mut values = IndexMap::new();
+        let own_success = match end {
+            ProcessEnd::Exited(exit) => match (exit.ended_by, exit.ended) {
+                (Some(EndedBy::Timeout), _) => Err("the probe took longer than its timeout".to_owned()),
+                (_, Ended::Exited(code)) => {
+                    values.insert("exit_code".into(), code.into());
+                    if code == 0 { Ok(()) } else { Err(with_last_line(format!("exit {code}"), &stderr)) }
+                }
+                (_, Ended::Signalled(number)) => {
+                    Err(format!("signal {}", super::process::signal_name(number)))
+                }
+                (_, Ended::NotSpawned(failure)) => Err(failure.to_string()),
+                (_, Ended::StillRunning) => Err("the probe may not be signalled, and still runs".to_owned()),
+            },
+            ProcessEnd::NotStarted(reason) => Err(reason.to_string()),
+            ProcessEnd::Lost => Err("the probe's keeper is gone".to_owned()),
+        };
+        let text = |bytes: Vec<u8>| Some(String::from_utf8_lossy(&bytes).into_owned());
+        Seen { measured: Measured { values, stdout: text(stdout), stderr: text(stderr) }, own_success }
+    }
+}
+
+/// A failed command's status with the last line that it complained in.
+fn with_last_line(status: String, stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    match text.lines().rev().find(|line| !line.trim().is_empty()) {
+        Some(line) => format!("{status}: {}", line.trim().chars().take(200).collect::<String>()),
+        None => status,
+    }
+}
+
+async fn told_to_end(ended: &mut watch::Receiver<bool>) {
+    if ended.wait_for(|ended| *ended).await.is_err() {
+        // The dispatcher is gone; so will be this task.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn cut_off(started: Instant, measured: Measured) -> CheckEnd {
+    CheckEnd {
+        failure: None,
+        measured,
+        warnings: Vec::new(),
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        cut_off: true,
+    }
+}
+
+/// Chooses which samples are recorded: the first, the last, each change, and
+/// at most one a minute (`cli.md`).
+#[derive(Default)]
+struct SampleRecorder {
+    last: Option<(bool, Instant)>,
+}
+
+impl SampleRecorder {
+    fn note(&mut self, task: &CheckTask, ok: bool, measured: &Measured, reason: Option<&str>, is_last: bool) {
+        let now = Instant::now();
+        let wanted = match self.last {
+            None => true,
+            Some((before, at)) => is_last || before != ok || now.duration_since(at) >= SAMPLE_EVERY,
+        };
+        if !wanted {
+            return;
+        }
+        self.last = Some((ok, now));
+        let values = measured.values.iter().map(|(name, value)| (name.clone(), shortened(value))).collect();
+        let _ = task.messages.send(Message::Record(EventKind::Sample {
+            step: task.attempt.step.clone(),
+            ok,
+            values,
+            reason: reason.map(str::to_owned),
+        }));
+    }
+}
+
+/// A value as a sample records it.
+#[must_use]
+pub(super) fn shortened(value: &serde_json::Value) -> serde_json::Value {
+    let text = match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => value.to_string(),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {
+            return value.clone();
+        }
+    };
+    let count = text.chars().count();
+    if count <= SAMPLE_VALUE_CHARACTERS_MAX {
+        return value.clone();
+    }
+    let beginning: String = text.chars().take(SAMPLE_VALUE_CHARACTERS_MAX).collect();
+    format!("{beginning}… ({count} characters)").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(within: Option<&str>, hold: Option<&str>, max_failures: u32) -> Check {
+        let duration = |text: &str| text.parse().expect("a duration");
+        Check {
+            probe: runbook_core::plan::Probe::Tcp(String::new()),
+            expect: Vec::new(),
+            expect_success: true,
+            warn: Vec::new(),
+            within: within.map(duration),
+            every: duration("5s"),
+            hold: hold.map(duration),
+            max_failures,
+        }
+    }
+
+    fn run(check: &Check, samples: &[(u64, bool)]) -> Next {
+        let start = Instant::now();
+        let mut progress = Progress::new(check, start);
+        let mut last = Next::Again;
+        for (at, ok) in samples {
+            assert_eq!(last, Next::Again, "sampled after the end");
+            last = progress.sampled(*ok, start + Duration::from_secs(*at));
+        }
+        last
+    }
+
+    #[test]
+    fn samples_lead_to_an_end() {
+        let failed = Next::Failed(None);
+        for (check, samples, expected) in [
+            (check(None, None, 0), vec![(0, true)], &Next::Passed),
+            (check(None, None, 0), vec![(0, false)], &failed),
+            (check(Some("10s"), None, 0), vec![(0, false), (5, false), (9, true)], &Next::Passed),
+            (check(Some("10s"), None, 0), vec![(0, false), (5, false), (10, false)], &failed),
+            (check(None, Some("10s"), 0), vec![(0, true), (5, true), (10, true)], &Next::Passed),
+            (check(None, Some("10s"), 1), vec![(0, true), (5, false), (10, true)], &Next::Passed),
+            (
+                check(Some("5s"), Some("10s"), 0),
+                vec![(0, false), (5, true), (10, true), (15, true)],
+                &Next::Passed,
+            ),
+        ] {
+            assert_eq!(&run(&check, &samples), expected, "{samples:?}");
+        }
+        let last = run(&check(None, Some("10s"), 1), &[(0, true), (5, false), (9, false)]);
+        assert!(matches!(last, Next::Failed(Some(_))), "{last:?}");
+    }
+
+    #[test]
+    fn the_last_probe_is_made_at_the_very_end() {
+        let start = Instant::now();
+        let progress = Progress::new(&check(Some("7s"), None, 0), start);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(progress.next_at(Duration::from_secs(5), at(0)), at(5));
+        assert_eq!(progress.next_at(Duration::from_secs(5), at(5)), at(7));
+    }
+}

@@ -1,0 +1,947 @@
+//! The one loop: inputs in, decisions journalled, effects started.
+//!
+//! ```text
+//!  messages of tasks ─┐
+//!  answers ───────────┤             ┌─► observer
+//!  signals ───────────┼─► advance ─►│ journal, durable
+//!  timers ────────────┘             └─► effects: keepers, probes, prompts
+//! ```
+//!
+//! Nothing else changes the state, and nothing takes effect before its event
+//! is durable. All messages that have come together are decided together and
+//! share one flush.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use runbook_core::event::{EventKind, Identity, LeakedProcess, RunOutcome, Via, WaitingFor};
+use runbook_core::id::StepId;
+use runbook_core::moment::Moment;
+use runbook_core::plan::{Action, Check, Plan};
+use runbook_core::render::{SecretView, Texts};
+use runbook_core::schedule::{Answer, Attendance, Circumstances, Decision, Input, Refusal, advance};
+use runbook_core::state::{RunState, Status};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+
+use super::check::CheckTask;
+use super::conclude::Conclusion;
+use super::files;
+use super::mailbox::{Mail, Mailbox};
+use super::message::Message;
+use super::process::{Attempt, EndOrder, Workshop};
+use super::surface::{Asking, Interruption, Observer, Operator, Question, Reply, View};
+use crate::journal::{JournalError, Recorded, Writer};
+use crate::keeper::Control;
+use crate::store::{RunDir, SummaryFold};
+
+/// How long an answer's writer waits for word; see `cli.md`. Here: how often a
+/// run without anything else to do looks at the clock for its observer.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A signal that the process got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// Asked to end.
+    Terminate,
+    /// The terminal is gone.
+    HangUp,
+    /// Ctrl-Z, or the shell's `stop`.
+    Suspend,
+    /// Brought back.
+    Continue,
+}
+
+impl Signal {
+    /// As in `SIGINT`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+            Self::HangUp => "SIGHUP",
+            Self::Suspend => "SIGTSTP",
+            Self::Continue => "SIGCONT",
+        }
+    }
+}
+
+/// How a run is carried out, beside what its plan says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Conduct {
+    /// Bounds the plan's `max_parallel`.
+    pub max_parallel: Option<u32>,
+    /// With `--wait=DURATION`: nobody is waited for any longer after so much time.
+    pub wait_for: Option<Duration>,
+}
+
+/// How the run stands when the process is done with it.
+#[derive(Debug)]
+pub struct Ending {
+    /// Where it stands.
+    pub state: RunState,
+    /// How it ended, where it has.
+    pub outcome: Option<RunOutcome>,
+    /// What it waits for, where it is parked.
+    pub parked: Option<Vec<WaitingFor>>,
+    /// The signal that stopped it.
+    pub stopped: Option<Signal>,
+    /// The hash that vouches for the whole journal.
+    pub head: Option<String>,
+    /// The store failed: nothing new was started since.
+    pub store_failure: Option<String>,
+    /// The run in a line, for the index.
+    pub summary: SummaryFold,
+}
+
+/// What runs for a step.
+pub(super) struct Task {
+    pub(super) attempt: u32,
+    pub(super) control: Option<Control>,
+    /// Set to true when the check is to end.
+    pub(super) end_check: Option<watch::Sender<bool>>,
+    pub(super) order: Option<EndOrder>,
+    /// A background command that was not ready in time, and why.
+    pub(super) not_ready: Option<String>,
+}
+
+/// Runs one plan to its end, to a gate, or to a stop.
+pub(super) struct Dispatcher<'o> {
+    pub(super) plan: Arc<Plan>,
+    pub(super) state: RunState,
+    pub(super) texts: Texts,
+    pub(super) workshop: Workshop,
+    writer: Option<Writer>,
+    observer: &'o mut dyn Observer,
+    operator: &'o dyn Operator,
+    conduct: Conduct,
+    boot: String,
+    user: String,
+    pub(super) tasks: HashMap<usize, Task>,
+    backgrounds: HashMap<usize, (Control, bool)>,
+    pub(super) concluded: HashMap<usize, Conclusion>,
+    survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    pub(super) messages: UnboundedSender<Message>,
+    inbox: UnboundedReceiver<Message>,
+    mailbox: Mailbox,
+    signals: UnboundedReceiver<Signal>,
+    pending: Vec<EventKind>,
+    /// Answers whose verdict is told once their events are durable.
+    verdicts: Vec<(String, Result<(), Refusal>)>,
+    end_backgrounds: bool,
+    operator_left: bool,
+    waiting_until: Option<tokio::time::Instant>,
+    signal: Option<Signal>,
+    signals_seen: u32,
+    asking: Option<(StepId, String, Asking<Reply>)>,
+    interruption: Option<Asking<Interruption>>,
+    refused: Option<(StepId, String)>,
+    store_failure: Option<String>,
+    summary: SummaryFold,
+}
+
+/// Everything that a dispatcher is made of.
+pub(super) struct Parts<'o> {
+    /// What runs.
+    pub plan: Arc<Plan>,
+    /// Where it stands, all recorded.
+    pub state: RunState,
+    /// Renders its texts.
+    pub texts: Texts,
+    /// Starts its commands.
+    pub workshop: Workshop,
+    /// Its journal.
+    pub writer: Writer,
+    /// Sees everything.
+    pub observer: &'o mut dyn Observer,
+    /// Is asked.
+    pub operator: &'o dyn Operator,
+    /// How it is carried out.
+    pub conduct: Conduct,
+    /// The machine's boot id.
+    pub boot: String,
+    /// Who runs it.
+    pub user: String,
+    /// What the process gets.
+    pub signals: UnboundedReceiver<Signal>,
+    /// Processes of interrupted steps that still run.
+    pub survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    /// Files of the inbox that the journal has taken already.
+    pub handled: Vec<String>,
+    /// The run in a line so far.
+    pub summary: SummaryFold,
+}
+
+/// What woke the loop.
+enum Wake {
+    Message(Message),
+    Mail,
+    Signal(Signal),
+    Reply(StepId, Reply),
+    Interruption(Interruption),
+    Timer,
+    Tick,
+}
+
+impl<'o> Dispatcher<'o> {
+    /// Puts the parts together.
+    #[must_use]
+    pub(super) fn new(parts: Parts<'o>) -> Self {
+        let (messages, inbox) = unbounded_channel();
+        let mut mailbox = Mailbox::new(&parts.workshop.dir);
+        mailbox.handled(parts.handled);
+        let waiting_until = parts.conduct.wait_for.map(|span| tokio::time::Instant::now() + span);
+        Self {
+            plan: parts.plan,
+            state: parts.state,
+            texts: parts.texts,
+            workshop: parts.workshop,
+            writer: Some(parts.writer),
+            observer: parts.observer,
+            operator: parts.operator,
+            conduct: parts.conduct,
+            boot: parts.boot,
+            user: parts.user,
+            tasks: HashMap::new(),
+            backgrounds: HashMap::new(),
+            concluded: HashMap::new(),
+            survivors: parts.survivors,
+            messages,
+            inbox,
+            mailbox,
+            signals: parts.signals,
+            pending: Vec::new(),
+            verdicts: Vec::new(),
+            end_backgrounds: false,
+            operator_left: false,
+            waiting_until,
+            signal: None,
+            signals_seen: 0,
+            asking: None,
+            interruption: None,
+            refused: None,
+            store_failure: None,
+            summary: parts.summary,
+        }
+    }
+
+    /// Where the tasks of an earlier engine's attempts report to.
+    #[must_use]
+    pub(super) fn messages(&self) -> UnboundedSender<Message> {
+        self.messages.clone()
+    }
+
+    /// Runs, from the first input on, until there is nothing left to do here.
+    pub(super) async fn run(mut self, first: Vec<Input>) -> Ending {
+        for input in first {
+            self.take(input);
+        }
+        // Answers may have come before anybody looked.
+        self.read_mail();
+        self.commit();
+        while !self.is_over() {
+            self.ask();
+            let wake = self.wake().await;
+            self.handle(wake);
+            // What came meanwhile is decided together, and shares the flush.
+            while let Ok(message) = self.inbox.try_recv() {
+                self.handle(Wake::Message(message));
+            }
+            self.commit();
+        }
+        self.asking = None;
+        self.end()
+    }
+
+    fn is_over(&self) -> bool {
+        if !self.tasks.is_empty() {
+            return false;
+        }
+        if self.store_failure.is_some() {
+            return true;
+        }
+        let ended =
+            self.state.outcome.is_some() || self.state.parked.is_some() || self.state.stopped.is_some();
+        ended && self.backgrounds.is_empty()
+    }
+
+    /// Waits for the next thing to happen.
+    async fn wake(&mut self) -> Wake {
+        let due = self.next_due();
+        let ticking = !self.tasks.is_empty();
+        let asking = async {
+            match &mut self.asking {
+                Some((step, _, future)) => (step.clone(), future.await),
+                None => std::future::pending().await,
+            }
+        };
+        let interruption = async {
+            match &mut self.interruption {
+                Some(future) => future.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(signal) = self.signals.recv() => Wake::Signal(signal),
+            Some(message) = self.inbox.recv() => Wake::Message(message),
+            () = self.mailbox.changed() => Wake::Mail,
+            (step, reply) = asking => Wake::Reply(step, reply),
+            interruption = interruption => Wake::Interruption(interruption),
+            () = sleep_until(due) => Wake::Timer,
+            () = tokio::time::sleep(TICK), if ticking => Wake::Tick,
+        }
+    }
+
+    /// The next moment at which time alone changes something.
+    fn next_due(&self) -> Option<tokio::time::Instant> {
+        if self.store_failure.is_some() || self.state.stopped.is_some() {
+            return None;
+        }
+        let now = now();
+        let delayed = self.state.delayed.iter().filter_map(|step| match self.state.steps[*step].status {
+            Status::Delayed { due_at } => Some(due_at),
+            Status::Pending | Status::Running(_) | Status::Ended(_) => None,
+        });
+        let expiring = self.state.gates.values().filter_map(|gate| gate.expires_at);
+        let instant = delayed.chain(expiring).min().map(|at| tokio::time::Instant::now() + at.since(now));
+        match (instant, self.waiting_until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn attendance(&self) -> Attendance {
+        if self.operator_left {
+            return Attendance::Nobody;
+        }
+        match (self.operator.attendance(), self.waiting_until) {
+            (Attendance::Waiting, Some(until)) if until <= tokio::time::Instant::now() => Attendance::Nobody,
+            (attendance, _) => attendance,
+        }
+    }
+
+    /// Lets the core decide about one input.
+    pub(super) fn take(&mut self, input: Input) -> Option<Refusal> {
+        let circumstances = Circumstances {
+            now: now(),
+            attendance: self.attendance(),
+            boot: &self.boot,
+            max_parallel: self.conduct.max_parallel,
+            survivors: &self.survivors,
+            renderer: &self.texts,
+        };
+        // With a store that failed nothing new may start: only what ran is noted.
+        if self.store_failure.is_some() {
+            self.take_last_words(&input);
+            return None;
+        }
+        let decision: Decision = match advance(&self.plan, &mut self.state, input, &circumstances) {
+            Ok(decision) => decision,
+            Err(error) => {
+                // A bug of ours: stop before anything is done on its ground.
+                debug_assert!(false, "illegal event: {error}");
+                self.store_failure = Some(format!("this is a bug in runbook: {error}"));
+                self.order_all("stopped: the engine failed");
+                return None;
+            }
+        };
+        self.pending.extend(decision.events);
+        self.end_backgrounds = decision.end_backgrounds;
+        decision.refusal
+    }
+
+    /// After the store failed: the ends of what ran are recorded if that is
+    /// still possible, and nothing follows from them.
+    fn take_last_words(&mut self, input: &Input) {
+        let Input::Finished { step, attempt, result } = input else { return };
+        let (outcome, reason) = match &result.failure {
+            None => (runbook_core::event::Outcome::Succeeded, None),
+            Some((outcome, reason)) => (*outcome, Some(reason.clone())),
+        };
+        let event = EventKind::StepFinished {
+            step: self.plan.steps[*step].id.clone(),
+            attempt: *attempt,
+            outcome,
+            reason,
+            exit_code: result.exit_code,
+            signal: result.signal.clone(),
+            duration_ms: result.duration_ms,
+            outputs: result.outputs.clone(),
+            log_sha256: result.log_sha256.clone(),
+            dropped_bytes: result.dropped_bytes,
+            recovered: false,
+            by: Vec::new(),
+            choice: None,
+            fields: indexmap::IndexMap::new(),
+            values: result.values.clone(),
+            warnings: result.warnings.clone(),
+        };
+        if let Some(writer) = &mut self.writer
+            && let Ok(recorded) = writer.last_words(now(), std::slice::from_ref(&event))
+        {
+            let _ = self.state.apply(&self.plan, now(), &event);
+            self.show(&recorded);
+        }
+    }
+
+    /// Makes durable what was decided, shows it, and starts what it asks for.
+    fn commit(&mut self) {
+        // Effects may decide more (a command that can't be started): until all is said.
+        while !self.pending.is_empty() {
+            let events = std::mem::take(&mut self.pending);
+            let Some(writer) = &mut self.writer else { return };
+            match writer.append(now(), &events) {
+                Ok(recorded) => {
+                    self.show(&recorded);
+                    self.tell_verdicts();
+                    for event in &events {
+                        self.effect(event);
+                    }
+                }
+                Err(error) => self.store_failed(&error),
+            }
+        }
+        self.tell_verdicts();
+        if self.end_backgrounds || self.state.stopped.is_some() && self.tasks.is_empty() {
+            self.end_backgrounds = false;
+            for (control, expected) in self.backgrounds.values_mut() {
+                if !*expected {
+                    *expected = true;
+                    control.terminate();
+                }
+            }
+        }
+    }
+
+    fn store_failed(&mut self, error: &JournalError) {
+        tracing::error!(%error, "the journal can't be written");
+        self.store_failure.get_or_insert_with(|| error.to_string());
+        for (file, verdict) in &mut self.verdicts {
+            tracing::debug!(file, "not recorded");
+            *verdict = Err(Refusal::not_allowed("the journal can't be written"));
+        }
+        for (control, expected) in self.backgrounds.values_mut() {
+            *expected = true;
+            control.terminate();
+        }
+    }
+
+    fn show(&mut self, recorded: &[Recorded]) {
+        for record in recorded {
+            self.summary.apply(record.event.at, &record.event.kind);
+            let view = View { plan: &self.plan, state: &self.state };
+            self.observer.event(&record.event, &record.line, view);
+        }
+    }
+
+    fn tell_verdicts(&mut self) {
+        for (file, verdict) in std::mem::take(&mut self.verdicts) {
+            self.mailbox.tell(&file, verdict.as_ref().err());
+        }
+    }
+
+    /// Starts what a durable event asks for.
+    fn effect(&mut self, event: &EventKind) {
+        match event {
+            EventKind::StepStarted { step, attempt, slot, .. } => self.start(step, *attempt, *slot),
+            EventKind::AttemptReissued { step, attempt, slot, .. } => self.start(step, *attempt, Some(*slot)),
+            EventKind::CancelRequested { by, .. } => {
+                self.order_all(&format!("stopped: cancelled by {by}"));
+            }
+            EventKind::RunStopped { signal } => self.order_all(&format!("stopped: {signal}")),
+            EventKind::GateClosed { step, result, .. } if result == "end" || result == "wait" => {
+                self.end_survivors(step, result == "end");
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts the attempt of a step, where it is still to be started.
+    fn start(&mut self, id: &StepId, attempt: u32, slot: Option<u32>) {
+        let Some(step) = self.state.index_of(id) else { return };
+        let still =
+            matches!(&self.state.steps[step].status, Status::Running(running) if running.number == attempt);
+        if !still || self.plan.steps[step].action.question().is_some() || self.store_failure.is_some() {
+            return;
+        }
+        let task = Task { attempt, control: None, end_check: None, order: None, not_ready: None };
+        self.tasks.insert(step, task);
+        let plan = Arc::clone(&self.plan);
+        let secrets = Arc::clone(&self.workshop.secrets);
+        let real = |name: &str| secrets.get(name).and_then(|secret| secret.expose_text().map(str::to_owned));
+        let view = SecretView::Real(&real);
+        let changed = self.inputs_now_changed(step);
+        let started = if let Some(path) = changed {
+            Err(("inputs", format!("{path} changed since it was approved")))
+        } else {
+            match &plan.steps[step].action {
+                Action::Run(run) => self
+                    .texts
+                    .launch(&plan, &self.state, step, &view)
+                    .map(|launch| self.spawn_process(step, attempt, slot, launch))
+                    .and_then(|()| match &run.background {
+                        Some(ready) => self.spawn_check(step, attempt, ready, &view),
+                        None => Ok(()),
+                    })
+                    .map_err(|error| ("template", error)),
+                Action::Check(check) => {
+                    self.spawn_check(step, attempt, check, &view).map_err(|error| ("template", error))
+                }
+                Action::Approve(_) | Action::Manual(_) => Ok(()),
+            }
+        };
+        if let Err((kind, error)) = started {
+            self.tasks.remove(&step);
+            self.finish_unstarted(step, attempt, &format!("{kind}: {error}"));
+        }
+    }
+
+    /// The first input of a step that isn't what was approved.
+    fn inputs_now_changed(&self, step: usize) -> Option<String> {
+        let inputs = &self.plan.steps[step].inputs;
+        if inputs.is_empty() {
+            return None;
+        }
+        let mut seen = inputs.files.clone();
+        for ((of, path), sha256) in &self.state.changed_inputs {
+            if *of == step {
+                match sha256 {
+                    Some(sha256) => seen.insert(path.clone(), sha256.clone()),
+                    None => seen.shift_remove(path),
+                };
+            }
+        }
+        let folder = self.folder_of(step)?;
+        files::changed_inputs(&folder, &inputs.globs, &seen).into_iter().next().map(|(path, _)| path)
+    }
+
+    /// The step's working folder.
+    pub(super) fn folder_of(&self, step: usize) -> Option<std::path::PathBuf> {
+        let root = &self.workshop.environment.root;
+        let cwd = self.texts.cwd(&self.plan, &self.state, step).ok()?;
+        Some(cwd.map_or_else(|| root.clone(), |cwd| root.join(cwd)))
+    }
+
+    fn spawn_process(
+        &self,
+        step: usize,
+        attempt: u32,
+        slot: Option<u32>,
+        launch: runbook_core::render::Launch,
+    ) {
+        let known = &self.plan.steps[step];
+        let description = Attempt {
+            step: known.id.clone(),
+            number: attempt,
+            slot,
+            timeout: known.timeout.map(Into::into).filter(|_| !known.action.is_background()),
+            grace: known.grace.into(),
+            log_limit: known.log_limit,
+            logged: true,
+            background: known.action.is_background(),
+        };
+        let workshop = self.workshop.clone();
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            let controls = messages.clone();
+            let end = workshop
+                .run(&description, launch, &messages, move |control| {
+                    let _ = controls.send(Message::Controllable { step, attempt, control });
+                })
+                .await;
+            let _ = messages.send(Message::Process { step, attempt, end });
+        });
+    }
+
+    fn spawn_check(
+        &mut self,
+        step: usize,
+        attempt: u32,
+        check: &Check,
+        secrets: &SecretView<'_>,
+    ) -> Result<(), String> {
+        let call = self.texts.probe(&self.plan, &self.state, step, check, secrets)?;
+        let known = &self.plan.steps[step];
+        let (end, ended) = watch::channel(false);
+        let task = CheckTask {
+            step,
+            check: check.clone(),
+            call,
+            attempt: Attempt {
+                step: known.id.clone(),
+                number: attempt,
+                slot: None,
+                timeout: known.timeout.map(Into::into),
+                grace: known.grace.into(),
+                log_limit: known.log_limit,
+                logged: false,
+                background: false,
+            },
+            workshop: self.workshop.clone(),
+            messages: self.messages.clone(),
+            ended,
+        };
+        if let Some(running) = self.tasks.get_mut(&step) {
+            running.end_check = Some(end);
+        }
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            let end = Box::new(task.run().await);
+            let _ = messages.send(Message::Check { step, attempt, end });
+        });
+        Ok(())
+    }
+
+    fn handle(&mut self, wake: Wake) {
+        match wake {
+            Wake::Message(message) => self.hear(message),
+            Wake::Mail => self.read_mail(),
+            Wake::Signal(signal) => self.signalled(signal),
+            Wake::Reply(step, reply) => self.replied(&step, reply),
+            Wake::Interruption(choice) => {
+                self.interruption = None;
+                match choice {
+                    Interruption::Stop => self.stop(Signal::Interrupt),
+                    Interruption::GoOn => self.signals_seen = 0,
+                }
+            }
+            Wake::Timer => {
+                self.take(Input::Tick);
+            }
+            Wake::Tick => {
+                let view = View { plan: &self.plan, state: &self.state };
+                self.observer.tick(now(), view);
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Output { step, attempt, stream, bytes } => {
+                self.observer.output(&step, attempt, stream, &bytes);
+            }
+            Message::Controllable { step, attempt, control } => self.controllable(step, attempt, control),
+            Message::Process { step, attempt, end } => {
+                if let Some((_, expected)) = self.backgrounds.remove(&step) {
+                    let reason = super::conclude::words(&end);
+                    self.take(Input::BackgroundEnded { step, expected, reason });
+                } else {
+                    self.process_ended(step, attempt, end);
+                }
+            }
+            Message::Attached { step, attempt, verdict } => self.attached_ended(step, attempt, verdict),
+            Message::Judge { step, measured, own_success, reply } => {
+                let check = match &self.plan.steps[step].action {
+                    Action::Check(check) => Some(check),
+                    Action::Run(run) => run.background.as_ref(),
+                    Action::Approve(_) | Action::Manual(_) => None,
+                };
+                if let Some(check) = check {
+                    let verdict =
+                        self.texts.judge_check(&self.plan, &self.state, step, check, &measured, own_success);
+                    let _ = reply.send(verdict);
+                }
+            }
+            Message::Record(event) => {
+                self.take(Input::Recorded(event));
+            }
+            Message::Check { step, attempt, end } => self.check_ended(step, attempt, *end),
+            Message::Kept { step, attempt, files } => self.kept(step, attempt, files),
+            Message::SurvivorsEnded { step } => {
+                self.survivors.remove(&step);
+                self.take(Input::Tick);
+            }
+        }
+    }
+
+    fn controllable(&mut self, step: usize, attempt: u32, control: Control) {
+        let Some(task) = self.tasks.get_mut(&step).filter(|task| task.attempt == attempt) else { return };
+        // An order that came before there was anybody to give it to.
+        if task.order.is_some() || task.not_ready.is_some() {
+            if self.signals_seen > 1 { control.kill() } else { control.terminate() }
+        }
+        task.control = Some(control);
+    }
+
+    /// The step of a background command has passed; the command lives on.
+    pub(super) fn lives_on(&mut self, step: usize) {
+        if let Some(Task { control: Some(control), .. }) = self.tasks.remove(&step) {
+            self.backgrounds.insert(step, (control, false));
+        }
+    }
+
+    /// Tells everything that runs to end, for this reason.
+    fn order_all(&mut self, reason: &str) {
+        for task in self.tasks.values_mut() {
+            task.order.get_or_insert_with(|| EndOrder { reason: reason.to_owned() });
+            if let Some(control) = &task.control {
+                control.terminate();
+            }
+            if let Some(end) = &task.end_check {
+                let _ = end.send(true);
+            }
+        }
+    }
+
+    fn signalled(&mut self, signal: Signal) {
+        match signal {
+            Signal::HangUp => {
+                // The terminal is gone; the run goes on until it needs somebody.
+                self.operator_left = true;
+                self.asking = None;
+                self.interruption = None;
+                self.take(Input::OperatorLeft);
+            }
+            Signal::Suspend => self.each_control(Control::pause),
+            Signal::Continue => self.each_control(Control::resume),
+            Signal::Interrupt | Signal::Terminate => {
+                self.signals_seen += 1;
+                match self.signals_seen {
+                    1 if signal == Signal::Interrupt && self.can_ask() => {
+                        let running =
+                            self.tasks.keys().map(|step| self.plan.steps[*step].id.clone()).collect();
+                        self.interruption = Some(self.operator.interrupted(running));
+                    }
+                    1 => self.stop(signal),
+                    2 if self.signal.is_none() => self.stop(signal),
+                    _ => self.each_control(Control::kill),
+                }
+            }
+        }
+    }
+
+    fn can_ask(&self) -> bool {
+        self.attendance() == Attendance::Operator && !self.tasks.is_empty()
+    }
+
+    fn each_control(&self, order: impl Fn(&Control)) {
+        let tasks = self.tasks.values().filter_map(|task| task.control.as_ref());
+        for control in tasks.chain(self.backgrounds.values().map(|(control, _)| control)) {
+            order(control);
+        }
+    }
+
+    fn stop(&mut self, signal: Signal) {
+        self.interruption = None;
+        self.asking = None;
+        self.signal = Some(signal);
+        self.take(Input::Stopped { signal: signal.name().to_owned() });
+    }
+
+    /// Puts the first open question to the operator, and takes a prompt away
+    /// whose question is settled.
+    fn ask(&mut self) {
+        if let Some((step, nonce, _)) = &self.asking {
+            let open = self.state.index_of(step).and_then(|step| self.state.gates.get(&step));
+            if open.is_some_and(|gate| gate.nonce == *nonce) {
+                return;
+            }
+            self.asking = None;
+        }
+        let silent =
+            self.state.stopped.is_some() || self.state.cancel.is_some() || self.store_failure.is_some();
+        if silent || self.interruption.is_some() || self.attendance() != Attendance::Operator {
+            return;
+        }
+        let Some((&step, gate)) = self.state.gates.iter().next() else { return };
+        let id = self.plan.steps[step].id.clone();
+        let question = self.plan.steps[step].action.question().map(|(_, question)| question);
+        let refused = self.refused.take().filter(|(of, _)| *of == id).map(|(_, why)| why);
+        let asked = Question {
+            step: id.clone(),
+            confirm_typed: question.is_some_and(|question| question.confirm_typed),
+            evidence: question.map_or_else(Default::default, |question| question.evidence),
+            next: self.next_steps(step),
+            last_output: self.last_output(step),
+            refused,
+            gate: gate.clone(),
+        };
+        self.asking = Some((id, gate.nonce.clone(), self.operator.ask(asked)));
+    }
+
+    fn next_steps(&self, step: usize) -> Vec<StepId> {
+        self.plan
+            .steps
+            .iter()
+            .filter(|other| other.needs.contains(&step) && !other.finally)
+            .map(|other| other.id.clone())
+            .take(12)
+            .collect()
+    }
+
+    /// What was printed last by the step in question, or by what it needs.
+    fn last_output(&self, step: usize) -> Vec<String> {
+        const LINES: usize = 12;
+        let of = std::iter::once(step).chain(self.plan.steps[step].needs.iter().rev().copied());
+        for index in of {
+            let attempt = self.state.steps[index].attempts;
+            let path = self.workshop.dir.log_path(&self.plan.steps[index].id, attempt);
+            if let Ok(lines) = crate::capture::CaptureLog::open(&path).and_then(|log| log.tail_lines(LINES))
+                && !lines.is_empty()
+            {
+                return lines
+                    .into_iter()
+                    .map(|(_, line)| String::from_utf8_lossy(&line).into_owned())
+                    .collect();
+            }
+        }
+        Vec::new()
+    }
+
+    fn replied(&mut self, step: &StepId, reply: Reply) {
+        let Some((_, nonce, _)) = self.asking.take() else { return };
+        match reply {
+            Reply::Left => {
+                self.operator_left = true;
+                self.take(Input::OperatorLeft);
+            }
+            Reply::Answer(mut answer) => {
+                let digest = self
+                    .state
+                    .index_of(step)
+                    .and_then(|index| self.state.gates.get(&index))
+                    .map(|gate| gate.digest.clone());
+                answer.step = step.clone();
+                answer.nonce = Some(nonce);
+                answer.digest = digest;
+                answer.by.clone_from(&self.user);
+                answer.via = Via::Terminal;
+                answer.identity = Identity::User;
+                self.mask_answer(&mut answer);
+                // Every answer is a file first, whatever the surface.
+                match self.mailbox.file_of(&answer, self.workshop.dir.run()) {
+                    Ok(file) => answer.file = Some(file),
+                    Err(error) => {
+                        self.refused = Some((step.clone(), format!("the answer can't be written: {error}")));
+                        return;
+                    }
+                }
+                if let Some(refusal) = self.take(Input::Answered(answer)) {
+                    self.refused = Some((step.clone(), refusal.message));
+                }
+            }
+        }
+    }
+
+    fn mask_answer(&self, answer: &mut Answer) {
+        let masker = &self.workshop.masker;
+        if masker.is_empty() {
+            return;
+        }
+        answer.reason = answer.reason.take().map(|reason| masker.text(&reason));
+        for value in answer.fields.values_mut().chain(answer.outputs.values_mut()) {
+            *value = masker.json(value);
+        }
+    }
+
+    /// Takes in what other processes have left in the inbox.
+    fn read_mail(&mut self) {
+        for mail in self.mailbox.read() {
+            match mail {
+                Mail::Answer { file, answer } => {
+                    let mut answer = *answer;
+                    self.mask_answer(&mut answer);
+                    let verdict = match self.take(Input::Answered(Box::new(answer))) {
+                        Some(refusal) => Err(refusal),
+                        None if self.store_failure.is_some() => {
+                            Err(Refusal::not_allowed("the journal can't be written"))
+                        }
+                        None => Ok(()),
+                    };
+                    self.verdicts.push((file, verdict));
+                }
+                Mail::Cancel { file, by, reason } => {
+                    self.take(Input::Cancelled { by, reason });
+                    self.verdicts.push((file, Ok(())));
+                }
+                Mail::Note { file, by, text } => {
+                    let text = self.workshop.masker.text(&text);
+                    self.take(Input::Recorded(EventKind::Note { by, text }));
+                    self.verdicts.push((file, Ok(())));
+                }
+                Mail::Unfit { file, why } => self.verdicts.push((file, Err(Refusal::usage(why)))),
+            }
+        }
+    }
+
+    /// Waits for what an interrupted step has left running, or ends it first.
+    fn end_survivors(&mut self, id: &StepId, end: bool) {
+        let Some(step) = self.state.index_of(id) else { return };
+        let run = self.workshop.dir.run().as_str().to_owned();
+        let name = id.as_str().to_owned();
+        let grace: Duration = self.plan.steps[step].grace.into();
+        let messages = self.messages.clone();
+        tokio::spawn(async move {
+            loop {
+                let found = crate::keeper::survivors(&run, &name, None).unwrap_or_default();
+                if found.is_empty() {
+                    break;
+                }
+                if end {
+                    crate::keeper::end_survivors(&found, grace).await;
+                } else {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+            let _ = messages.send(Message::SurvivorsEnded { step });
+        });
+    }
+
+    /// Notes what an interrupted step has left running.
+    pub(super) fn survive(&mut self, step: usize, found: &[crate::keeper::Survivor]) {
+        if !found.is_empty() {
+            self.survivors.insert(step, super::recover::named(found));
+        }
+    }
+
+    pub(super) fn store_broke(&mut self, why: String) {
+        self.store_failure.get_or_insert(why);
+    }
+
+    /// Closes the journal and says how the run stands.
+    fn end(mut self) -> Ending {
+        let mut head = None;
+        if self.store_failure.is_none()
+            && let Some(writer) = self.writer.take()
+        {
+            match writer.seal(now()) {
+                Ok((sealed, recorded)) => {
+                    self.show(std::slice::from_ref(&recorded));
+                    head = Some(sealed);
+                }
+                Err(error) => self.store_failure = Some(error.to_string()),
+            }
+        }
+        Ending {
+            outcome: self.state.outcome,
+            parked: self.state.parked.clone(),
+            stopped: self.signal.filter(|_| self.state.stopped.is_some()),
+            head,
+            store_failure: self.store_failure,
+            summary: self.summary,
+            state: self.state,
+        }
+    }
+
+    /// The run's folder.
+    pub(super) fn dir(&self) -> &RunDir {
+        &self.workshop.dir
+    }
+}
+
+/// The wall clock.
+#[must_use]
+pub fn now() -> Moment {
+    Moment::from(jiff::Timestamp::now())
+}
+
+async fn sleep_until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,27 @@
+//! Running a plan: the dispatcher, and what it starts.
+
+mod check;
+mod conclude;
+mod dispatcher;
+mod environment;
+mod files;
+mod mailbox;
+mod message;
+mod printed;
+mod process;
+mod recover;
+mod session;
+mod signals;
+mod surface;
+
+pub use dispatcher::{Conduct, Ending, Signal, now};
+pub use environment::Environment;
+pub use files::{FilesError, hash_inputs, hex};
+pub use mailbox::{answer_of, exit_code, put_answer};
+pub use printed::{Printed, read_text};
+pub use session::{
+    Carry, Held, NewRun, Opened, SessionError, Surroundings, create, open, plan_digest, plan_text,
+    read_environment, read_secrets, resume, texts_of,
+};
+pub use signals::listen;
+pub use surface::{Asking, Interruption, Observer, Operator, Question, Reply, Unattended, View};

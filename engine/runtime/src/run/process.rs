@@ -1,0 +1,333 @@
+//! From a rendered command to a keeper, and from the keeper's last word to a
+//! result.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use runbook_core::event::{LeakedProcess, Outcome};
+use runbook_core::id::StepId;
+use runbook_core::render::Launch;
+use runbook_core::schedule::AttemptResult;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::environment::Environment;
+use super::files::hex;
+use super::message::Message;
+use crate::keeper::{self, AttemptSpec, Control, Ended, EndedBy, Exit, Fate, Helper, NotStarted, Script};
+use crate::redact::{Masker, Secrets};
+use crate::store::RunDir;
+
+/// What every command of a run is started with.
+#[derive(Clone)]
+pub(super) struct Workshop {
+    /// Forks keepers.
+    pub helper: Arc<Helper>,
+    /// The run's folder.
+    pub dir: RunDir,
+    /// What the run keeps from outside.
+    pub environment: Arc<Environment>,
+    /// For masking what commands print.
+    pub secrets: Arc<Secrets>,
+    /// For masking what probes see.
+    pub masker: Masker,
+    /// For files that live as long as an attempt.
+    pub runtime_dir: Arc<PathBuf>,
+    /// The shell where a step names none: `bash`, else `sh`.
+    pub default_shell: Arc<str>,
+}
+
+/// How one attempt of a command is run.
+pub(super) struct Attempt {
+    /// The step.
+    pub step: StepId,
+    /// The attempt.
+    pub number: u32,
+    /// Its slot in the witness file; none for a probe.
+    pub slot: Option<u32>,
+    /// Bounds it.
+    pub timeout: Option<Duration>,
+    /// Between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// How much output is kept.
+    pub log_limit: u64,
+    /// Whether output is recorded.
+    pub logged: bool,
+    /// Whether it lives on.
+    pub background: bool,
+}
+
+/// How a command ended, seen by the engine.
+#[derive(Debug)]
+pub(super) enum ProcessEnd {
+    /// It is over.
+    Exited(Exit),
+    /// Nothing was started.
+    NotStarted(NotStarted),
+    /// The keeper is gone: the witness tells.
+    Lost,
+}
+
+/// Distinguishes the script files of one engine.
+static SCRIPT: AtomicU64 = AtomicU64::new(0);
+
+impl Workshop {
+    /// Describes a command to its keeper.
+    #[must_use]
+    pub(super) fn spec(&self, attempt: &Attempt, launch: Launch) -> AttemptSpec {
+        let mut argv: Vec<OsString> = Vec::new();
+        let mut script = None;
+        if let Some(text) = launch.script {
+            argv.extend(
+                shell_argv(&launch.argv, &self.default_shell, &self.environment).into_iter().map(Into::into),
+            );
+            let number = SCRIPT.fetch_add(1, Ordering::Relaxed);
+            let name =
+                format!("{}.{}.{}.{number}.sh", self.dir.run(), attempt.step.file_stem(), attempt.number);
+            script = Some(Script { path: self.runtime_dir.join(name), content: text.into_bytes() });
+        } else {
+            argv.extend(launch.argv.into_iter().map(Into::into));
+        }
+        let cwd = match &launch.cwd {
+            Some(cwd) => self.environment.root.join(cwd),
+            None => self.environment.root.clone(),
+        };
+        let output_file = attempt.logged.then(|| {
+            self.runtime_dir.join(format!(
+                "{}.{}.{}.out",
+                self.dir.run(),
+                attempt.step.file_stem(),
+                attempt.number
+            ))
+        });
+        let mut spec = AttemptSpec::new(argv, cwd);
+        spec.script = script;
+        spec.env = self.variables(attempt, launch.env, output_file.as_deref());
+        spec.stdin = launch.stdin.map(String::into_bytes);
+        spec.timeout = attempt.timeout;
+        spec.grace = attempt.grace;
+        spec.log = attempt.logged.then(|| self.dir.log_path(&attempt.step, attempt.number));
+        spec.log_limit = attempt.log_limit;
+        spec.output_file = output_file;
+        spec.secrets = (*self.secrets).clone();
+        spec.slot = attempt.slot.map(|slot| (self.dir.witness_path(), slot));
+        spec.background = attempt.background;
+        spec
+    }
+
+    fn variables(
+        &self,
+        attempt: &Attempt,
+        declared: Vec<(String, String)>,
+        output_file: Option<&Path>,
+    ) -> Vec<(OsString, OsString)> {
+        let mut variables: indexmap::IndexMap<OsString, OsString> =
+            self.environment.variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        for (name, value) in declared {
+            variables.insert(name.into(), value.into());
+        }
+        let mut set = |name: &str, value: OsString| variables.insert(name.into(), value);
+        set("RUNBOOK_RUN_ID", self.dir.run().as_str().into());
+        set("RUNBOOK_STEP", attempt.step.as_str().into());
+        set("RUNBOOK_ATTEMPT", attempt.number.to_string().into());
+        set("RUNBOOK_RUN_DIR", self.dir.files_path().into());
+        if let Some(path) = output_file {
+            set("RUNBOOK_OUTPUT", path.into());
+        }
+        variables.into_iter().collect()
+    }
+
+    /// Starts a command and tells its story to `messages`. The end is told by
+    /// what is returned, so that the caller can say more about it.
+    pub(super) async fn run(
+        &self,
+        attempt: &Attempt,
+        launch: Launch,
+        messages: &UnboundedSender<Message>,
+        mut control: impl FnMut(Control),
+    ) -> ProcessEnd {
+        let spec = self.spec(attempt, launch);
+        let mut running = match self.helper.launch(spec).await {
+            Ok(running) => running,
+            Err(error) => {
+                tracing::error!(step = %attempt.step, %error, "no keeper");
+                return ProcessEnd::Lost;
+            }
+        };
+        control(running.control());
+        while let Some(message) = running.next().await {
+            match message {
+                keeper::Message::Started { pid } => {
+                    tracing::debug!(step = %attempt.step, attempt = attempt.number, pid, "started");
+                }
+                keeper::Message::Output { stream, bytes, .. } => {
+                    let _ = messages.send(Message::Output {
+                        step: attempt.step.clone(),
+                        attempt: attempt.number,
+                        stream,
+                        bytes,
+                    });
+                }
+                keeper::Message::Exited(exit) => return ProcessEnd::Exited(exit),
+                keeper::Message::NotStarted(reason) => return ProcessEnd::NotStarted(reason),
+                keeper::Message::Lost => return ProcessEnd::Lost,
+            }
+        }
+        ProcessEnd::Lost
+    }
+}
+
+/// The shell with the options that make a script stop at its first failure.
+fn shell_argv(declared: &[String], default_shell: &str, environment: &Environment) -> Vec<String> {
+    let (program, options) = match declared {
+        [] => (default_shell.to_owned(), None),
+        [program] => (program.clone(), None),
+        [program, rest @ ..] => (program.clone(), Some(rest)),
+    };
+    if let Some(options) = options {
+        return std::iter::once(program).chain(options.iter().cloned()).collect();
+    }
+    let options: &[&str] = match dialect(&program, environment) {
+        ShellKind::Bash => &["-euo", "pipefail", "-O", "inherit_errexit"],
+        ShellKind::WithPipefail => &["-eu", "-o", "pipefail"],
+        ShellKind::Plain => &["-eu"],
+        ShellKind::Other => &[],
+    };
+    std::iter::once(program).chain(options.iter().map(|option| (*option).to_owned())).collect()
+}
+
+enum ShellKind {
+    Bash,
+    WithPipefail,
+    Plain,
+    Other,
+}
+
+/// What a shell understands, by the name of the file it really is: `sh` is
+/// another program from system to system.
+fn dialect(program: &str, environment: &Environment) -> ShellKind {
+    let name =
+        |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let asked = name(Path::new(program));
+    let real = find_program(program, environment)
+        .and_then(|path| path.canonicalize().ok())
+        .map_or_else(|| asked.clone(), |path| name(&path));
+    match (asked.as_str(), real.as_str()) {
+        ("bash", _) => ShellKind::Bash,
+        (_, "bash" | "busybox" | "ksh" | "ksh93" | "mksh" | "zsh") => ShellKind::WithPipefail,
+        ("sh" | "dash" | "ash", _) | (_, "dash") => ShellKind::Plain,
+        _ => ShellKind::Other,
+    }
+}
+
+/// Looks a program up as `execvp` does.
+#[must_use]
+pub(super) fn find_program(program: &str, environment: &Environment) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program));
+    }
+    let path = environment.variables.get("PATH")?;
+    std::env::split_paths(path).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// The name of a signal, as in `SIGTERM`.
+#[must_use]
+pub(super) fn signal_name(number: i32) -> String {
+    let name = match number {
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGINT => "SIGINT",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGILL => "SIGILL",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        libc::SIGSYS => "SIGSYS",
+        other => return format!("SIG{other}"),
+    };
+    name.to_owned()
+}
+
+/// Why the engine asked for a command's end.
+#[derive(Debug, Clone)]
+pub(super) struct EndOrder {
+    /// For the record: `stopped: SIGINT`.
+    pub reason: String,
+}
+
+/// What an exit means for the attempt: everything but expectations, outputs
+/// and artifacts.
+#[must_use]
+pub(super) fn result_of(exit: &Exit, timeout: Option<Duration>, ordered: Option<&EndOrder>) -> AttemptResult {
+    let (exit_code, signal, plain_failure) = match exit.ended {
+        Ended::Exited(0) => (Some(0), None, None),
+        Ended::Exited(code) => (Some(code), None, Some(format!("exit {code}"))),
+        Ended::Signalled(number) => {
+            let name = signal_name(number);
+            (None, Some(name.clone()), Some(format!("signal {name}")))
+        }
+        Ended::NotSpawned(failure) => (None, None, Some(format!("spawn: {failure}"))),
+        Ended::StillRunning => {
+            (None, None, Some("stopped: it may not be signalled, and still runs".to_owned()))
+        }
+    };
+    let leaked = leaked(exit);
+    let failure = match (exit.ended_by, ordered) {
+        (Some(EndedBy::Timeout), _) => {
+            let limit = timeout.map_or_else(String::new, |limit| {
+                format!(" after {}", runbook_core::duration::Duration::from(limit))
+            });
+            let still = if leaked.iter().any(|process| process.command != "pipe") {
+                let pids: Vec<String> = leaked.iter().map(|process| process.pid.to_string()).collect();
+                format!("; still running: {}", pids.join(", "))
+            } else {
+                String::new()
+            };
+            Some((Outcome::Failed, format!("timeout{limit}{still}")))
+        }
+        // It was told to end; one that succeeded all the same has succeeded.
+        (_, Some(order)) => plain_failure.map(|_| (Outcome::Cancelled, order.reason.clone())),
+        (Some(EndedBy::Terminated | EndedBy::Killed), None) => {
+            plain_failure.map(|_| (Outcome::Cancelled, "stopped: the keeper was told to end it".to_owned()))
+        }
+        (None, None) => plain_failure.map(|reason| (Outcome::Failed, reason)),
+    };
+    AttemptResult {
+        failure,
+        exit_code,
+        signal,
+        duration_ms: u64::try_from(exit.duration.as_millis()).unwrap_or(u64::MAX),
+        log_sha256: exit.log.as_ref().map(|log| hex(&log.sha256)),
+        dropped_bytes: exit.dropped,
+        leaked,
+        ..AttemptResult::default()
+    }
+}
+
+/// What outlived the command and couldn't be ended, or held its output open.
+fn leaked(exit: &Exit) -> Vec<LeakedProcess> {
+    let mut leaked: Vec<LeakedProcess> = exit
+        .leftovers
+        .iter()
+        .filter(|leftover| leftover.fate != Fate::Ended || exit.pipe_held)
+        .map(|leftover| LeakedProcess {
+            pid: u32::try_from(leftover.pid).unwrap_or(0),
+            command: leftover.name.clone(),
+        })
+        .collect();
+    if exit.pipe_held && leaked.is_empty() {
+        leaked.push(LeakedProcess { pid: 0, command: "pipe".into() });
+    }
+    leaked
+}

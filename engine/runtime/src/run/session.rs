@@ -1,0 +1,555 @@
+//! A run from outside: created, opened, carried on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use runbook_core::event::{AheadAnswer, Event, EventKind};
+use runbook_core::id::RunId;
+use runbook_core::moment::Moment;
+use runbook_core::plan::{Plan, SecretSource};
+use runbook_core::render::{RunFacts, Texts};
+use runbook_core::schedule::{Answer, Input};
+use runbook_core::state::{IllegalEvent, RunState};
+use sha2::{Digest, Sha256};
+
+use super::dispatcher::{Conduct, Dispatcher, Ending, Parts, now};
+use super::environment::Environment;
+use super::files::hex;
+use super::message::Message;
+use super::printed::Printed;
+use super::process::{Workshop, find_program};
+use super::recover::{RecoverError, changed_inputs, recover};
+use super::surface::{Observer, Operator};
+use crate::journal::{self, JournalError, Replay, Writer};
+use crate::keeper::{self, Helper, Witness, WitnessError};
+use crate::redact::{Masker, Secrets};
+use crate::secrets::{self, SecretError};
+use crate::store::identity::{current_user, hostname};
+use crate::store::index;
+use crate::store::lock::{LockError, RunLock};
+use crate::store::{ENVIRONMENT, Family, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold};
+
+/// The largest plan that is read back, in bytes.
+const PLAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The same for the environment.
+const ENVIRONMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// How often an id that is taken is replaced by another.
+const ID_TRIES: u32 = 8;
+
+/// Why a run can't be created, opened or carried on.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Another process holds the run.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The witness file.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
+    /// What the last engine left can't be made sense of.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The plan is not the one that the journal names.
+    #[error("{} is not the plan that the journal records (its digest is {found}, recorded is {recorded})", .path.display())]
+    ForeignPlan {
+        /// The file.
+        path: PathBuf,
+        /// Its digest.
+        found: String,
+        /// The journal's.
+        recorded: String,
+    },
+    /// The environment is not the one that the journal names.
+    #[error("{} is not what the journal records", .path.display())]
+    ForeignEnvironment {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file of the run can't be understood.
+    #[error("{} can't be read: {source}", .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The journal says what can't be.
+    #[error("the journal contradicts itself: {0}")]
+    Contradiction(#[from] IllegalEvent),
+    /// The journal doesn't begin with the run's creation.
+    #[error("the journal doesn't begin with the run's creation")]
+    NotCreated,
+    /// Secrets can't be had.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Secrets(Vec<SecretError>),
+    /// A parameter holds a secret's value.
+    #[error(
+        "the parameter `{param}` holds the value of the secret `{secret}`: a secret is given under `secrets:`, not as a parameter"
+    )]
+    SecretInParam {
+        /// The parameter.
+        param: String,
+        /// The secret.
+        secret: String,
+    },
+    /// The runtime directory can't be used.
+    #[error("no folder for files that live as long as a step: {0}")]
+    RuntimeDirectory(std::io::Error),
+    /// The boot id can't be read.
+    #[error("the machine's boot id can't be read: {0}")]
+    Boot(std::io::Error),
+}
+
+impl SessionError {
+    /// The exit status that it has (`cli.md`).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let of = |family: Family| match family {
+            Family::NotFound => 2,
+            Family::Busy => 5,
+            Family::Broken => 6,
+        };
+        match self {
+            Self::Store(error) => of(error.family()),
+            Self::Journal(error) => of(error.family()),
+            Self::Lock(error) => of(error.family()),
+            Self::Secrets(_) | Self::SecretInParam { .. } => 2,
+            Self::Witness(_)
+            | Self::Recover(_)
+            | Self::ForeignPlan { .. }
+            | Self::ForeignEnvironment { .. }
+            | Self::Malformed { .. }
+            | Self::Contradiction(_)
+            | Self::NotCreated
+            | Self::RuntimeDirectory(_)
+            | Self::Boot(_) => 6,
+        }
+    }
+}
+
+/// A plan as it is written to `plan.json`.
+#[must_use]
+pub fn plan_text(plan: &Plan) -> String {
+    let mut text = serde_json::to_string(plan).expect("a plan is plain data: its maps have text keys");
+    text.push('\n');
+    text
+}
+
+/// The digest of a plan: SHA-256 of the text of `plan.json`, as `sha256sum` gives it.
+#[must_use]
+pub fn plan_digest(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+/// A run that was read from its folder.
+pub struct Opened {
+    /// Its folder.
+    pub dir: RunDir,
+    /// What it runs.
+    pub plan: Arc<Plan>,
+    /// Where it stands.
+    pub state: RunState,
+    /// Everything that was recorded.
+    pub events: Vec<Event>,
+    /// The journal as it was read.
+    pub replay: Replay,
+}
+
+/// Reads a run: its journal, checked, and the plan that the journal names.
+///
+/// # Errors
+/// Where anything of it is missing, damaged or not what the journal says.
+pub fn open(dir: &RunDir) -> Result<Opened, SessionError> {
+    let replay = journal::read(dir)?;
+    let events = replay.typed()?;
+    let recorded = events
+        .iter()
+        .find_map(|event| match &event.kind {
+            EventKind::RunCreated { plan_digest, .. } => Some(plan_digest.clone()),
+            _ => None,
+        })
+        .ok_or(SessionError::NotCreated)?;
+    let path = dir.path().join(PLAN);
+    let bytes = dir.directory().read(PLAN, PLAN_BYTES_MAX)?;
+    let found = hex(&Sha256::digest(&bytes));
+    if found != recorded {
+        return Err(SessionError::ForeignPlan { path, found, recorded });
+    }
+    let plan: Plan =
+        serde_json::from_slice(&bytes).map_err(|source| SessionError::Malformed { path, source })?;
+    let mut state = RunState::new(&plan);
+    for event in &events {
+        state.apply(&plan, event.at, &event.kind)?;
+    }
+    Ok(Opened { dir: dir.clone(), plan: Arc::new(plan), state, events, replay })
+}
+
+/// The run's environment, and the digest of its file.
+///
+/// # Errors
+/// Where it can't be read.
+pub fn read_environment(dir: &RunDir) -> Result<(Environment, String), SessionError> {
+    let bytes = dir.directory().read(ENVIRONMENT, ENVIRONMENT_BYTES_MAX)?;
+    let environment = serde_json::from_slice(&bytes)
+        .map_err(|source| SessionError::Malformed { path: dir.path().join(ENVIRONMENT), source })?;
+    Ok((environment, hex(&Sha256::digest(&bytes))))
+}
+
+/// What a new run is made of.
+pub struct NewRun<'a> {
+    /// What runs.
+    pub plan: Plan,
+    /// The runbook's text, kept as it was run.
+    pub runbook_text: &'a str,
+    /// What the run keeps from outside.
+    pub environment: Environment,
+    /// Everything outside, for secrets.
+    pub outside: &'a IndexMap<String, String>,
+    /// Whether somebody can be asked.
+    pub interactive: bool,
+    /// Answers given ahead of time.
+    pub ahead: Vec<AheadAnswer>,
+    /// A given id, for tests; else a new one.
+    pub id: Option<RunId>,
+}
+
+/// Where and by whom a run is carried out.
+pub struct Surroundings<'o> {
+    /// Forks keepers.
+    pub helper: Arc<Helper>,
+    /// The state directory.
+    pub store: Store,
+    /// Sees everything.
+    pub observer: &'o mut dyn Observer,
+    /// Is asked.
+    pub operator: &'o dyn Operator,
+    /// How it is carried out.
+    pub conduct: Conduct,
+    /// What the process gets.
+    pub signals: tokio::sync::mpsc::UnboundedReceiver<super::dispatcher::Signal>,
+    /// `$XDG_RUNTIME_DIR`.
+    pub xdg_runtime_dir: Option<PathBuf>,
+}
+
+/// Reads the plan's secrets, all before anything runs.
+///
+/// # Errors
+/// All that can't be had, and a parameter that holds one.
+pub async fn read_secrets(
+    plan: &Plan,
+    root: &std::path::Path,
+    outside: &IndexMap<String, String>,
+) -> Result<Secrets, SessionError> {
+    let sources = plan
+        .secrets
+        .iter()
+        .map(|(name, source)| {
+            let source = match source {
+                SecretSource::Env(name) => secrets::SecretSource::Env(name.clone()),
+                SecretSource::File(path) => secrets::SecretSource::File(path.into()),
+                SecretSource::Command(argv) => secrets::SecretSource::Command(argv.clone()),
+            };
+            (name.clone(), source)
+        })
+        .collect();
+    let read = secrets::read_all(&sources, root, outside).await.map_err(SessionError::Secrets)?;
+    let masker = Masker::new(&read);
+    for (param, value) in &plan.params {
+        let text = match value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        if let Some(secret) = masker.holds_secret(&text) {
+            return Err(SessionError::SecretInParam { param: param.clone(), secret: secret.to_owned() });
+        }
+    }
+    Ok(read)
+}
+
+/// A run that exists and is held by this process, ready to go.
+pub struct Held {
+    /// The run's id.
+    pub run: RunId,
+    /// Its folder.
+    pub dir: RunDir,
+    plan: Arc<Plan>,
+    state: RunState,
+    writer: Writer,
+    secrets: Secrets,
+    environment: Environment,
+    started: Vec<journal::Recorded>,
+    handled: Vec<String>,
+    fold: SummaryFold,
+    lock: RunLock,
+}
+
+/// Creates a run: everything that it needs is on disk, and its creation is recorded.
+///
+/// # Errors
+/// Where secrets are missing or the store can't be written; then there is no run.
+pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError> {
+    let secrets = read_secrets(&new.plan, &new.environment.root, new.outside).await?;
+    let (dir, lock) = create_folder(store, new.id)?;
+    let plan_text = plan_text(&new.plan);
+    let digest = plan_digest(&plan_text);
+    let environment_text = serde_json::to_string(&new.environment)
+        .expect("an environment is plain data: its maps have text keys");
+    let directory = dir.directory();
+    directory.write_new(RUNBOOK, new.runbook_text.as_bytes())?;
+    directory.write_new(PLAN, plan_text.as_bytes())?;
+    directory.write_new(ENVIRONMENT, environment_text.as_bytes())?;
+    Witness::create(&dir.witness_path(), 0o600)?;
+    dir.files()?;
+    let at = now();
+    let created = EventKind::RunCreated {
+        runbook: new.plan.runbook.clone(),
+        plan_digest: digest,
+        params: new.plan.params.clone(),
+        user: current_user(),
+        host: hostname(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        interactive: new.interactive,
+        environment_digest: Some(hex(&Sha256::digest(environment_text.as_bytes()))),
+        ahead: new.ahead,
+    };
+    let (writer, started) = Writer::create(&dir, at, std::slice::from_ref(&created))?;
+    let plan = Arc::new(new.plan);
+    let mut state = RunState::new(&plan);
+    state.apply(&plan, at, &created)?;
+    Ok(Held {
+        run: dir.run().clone(),
+        dir,
+        plan,
+        state,
+        writer,
+        secrets,
+        environment: new.environment,
+        started,
+        handled: Vec::new(),
+        fold: SummaryFold::default(),
+        lock,
+    })
+}
+
+fn create_folder(store: &Store, id: Option<RunId>) -> Result<(RunDir, RunLock), SessionError> {
+    if let Some(id) = id {
+        return Ok(store.create_run(&id)?);
+    }
+    let mut tries = 0;
+    loop {
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(|error| StoreError::Refused {
+            path: store.path().to_owned(),
+            what: format!("no randomness for a run's id: {error}"),
+        })?;
+        match store.create_run(&RunId::new(jiff::Timestamp::now(), random)) {
+            Err(StoreError::RunExists { .. }) if tries < ID_TRIES => tries += 1,
+            other => return Ok(other?),
+        }
+    }
+}
+
+impl Held {
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Runs a new run.
+    ///
+    /// # Errors
+    /// Where the machine lacks what every run needs.
+    pub async fn start(self, surroundings: Surroundings<'_>) -> Result<Ending, SessionError> {
+        self.carry_on(surroundings, vec![Input::Started], Vec::new(), std::collections::BTreeMap::new()).await
+    }
+
+    async fn carry_on(
+        self,
+        surroundings: Surroundings<'_>,
+        first: Vec<Input>,
+        attached: Vec<(usize, u32, u32, String)>,
+        survivors: std::collections::BTreeMap<usize, Vec<runbook_core::event::LeakedProcess>>,
+    ) -> Result<Ending, SessionError> {
+        let Surroundings { helper, store, observer, operator, conduct, signals, xdg_runtime_dir } =
+            surroundings;
+        let texts = texts_of(&self.dir, &self.state);
+        let runtime_dir =
+            keeper::runtime_directory(xdg_runtime_dir.as_deref()).map_err(SessionError::RuntimeDirectory)?;
+        let bash = find_program("bash", &self.environment);
+        let workshop = Workshop {
+            helper,
+            dir: self.dir.clone(),
+            environment: Arc::new(self.environment),
+            masker: Masker::new(&self.secrets),
+            secrets: Arc::new(self.secrets),
+            runtime_dir: Arc::new(runtime_dir),
+            default_shell: if bash.is_some() { "bash".into() } else { "sh".into() },
+        };
+        for record in &self.started {
+            let view = super::surface::View { plan: &self.plan, state: &self.state };
+            observer.event(&record.event, &record.line, view);
+        }
+        let mut fold = self.fold;
+        for record in &self.started {
+            fold.apply(record.event.at, &record.event.kind);
+        }
+        update_index(&store, &self.dir, &fold, true);
+        let dispatcher = Dispatcher::new(Parts {
+            plan: self.plan,
+            state: self.state,
+            texts,
+            workshop,
+            writer: self.writer,
+            observer,
+            operator,
+            conduct,
+            boot: keeper::boot_id().map_err(SessionError::Boot)?,
+            user: current_user(),
+            signals,
+            survivors,
+            handled: self.handled,
+            summary: fold,
+        });
+        let dispatcher = dispatcher.attached(attached);
+        let ending = dispatcher.run(first).await;
+        update_index(&store, &self.dir, &ending.summary, false);
+        drop(self.lock);
+        Ok(ending)
+    }
+}
+
+/// The index is derived: a run is not worse for an index that can't be written.
+fn update_index(store: &Store, dir: &RunDir, fold: &SummaryFold, is_held: bool) {
+    let Some(summary) = fold.summary(dir.run(), is_held) else { return };
+    if let Err(error) = index::record(store, dir, &summary) {
+        tracing::warn!(%error, "the index of runs can't be written");
+    }
+}
+
+/// Renders the texts of a run.
+#[must_use]
+pub fn texts_of(dir: &RunDir, state: &RunState) -> Texts {
+    let created = state.created.as_ref();
+    Texts {
+        facts: RunFacts {
+            id: dir.run().clone(),
+            user: created.map_or_else(String::new, |created| created.user.clone()),
+            host: created.map_or_else(String::new, |created| created.host.clone()),
+            started_at: created.map_or_else(Moment::default, |created| created.at),
+            dir: dir.files_path().to_string_lossy().into_owned(),
+            interactive: created.is_some_and(|created| created.interactive),
+        },
+        recorded: Arc::new(Printed::new(dir.clone())),
+    }
+}
+
+/// What a resume, or a cancel of a parked run, does first.
+pub struct Carry {
+    /// Failed steps about which the question is put.
+    pub question: Vec<usize>,
+    /// Answers that the command line gives.
+    pub answers: Vec<Answer>,
+    /// The run is to end: why.
+    pub cancel: Option<Option<String>>,
+}
+
+/// Takes a run on that no other process holds. `decide` looks at the run, as it
+/// stands once it is held, and says what to do, or why not.
+///
+/// # Errors
+/// `Err` of this function where the run can't be opened or held; the inner one
+/// is what `decide` refused with, and nothing was changed then.
+pub async fn resume<R>(
+    dir: &RunDir,
+    outside: &IndexMap<String, String>,
+    surroundings: Surroundings<'_>,
+    decide: impl FnOnce(&Plan, &RunState) -> Result<Carry, R>,
+) -> Result<Result<Ending, R>, SessionError> {
+    let lock = RunLock::acquire(dir, crate::store::lock::PATIENCE)?;
+    let Opened { plan, state, events, replay, .. } = open(dir)?;
+    let carry = match decide(&plan, &state) {
+        Ok(carry) => carry,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let (environment, digest) = read_environment(dir)?;
+    let recorded = state.created.as_ref().and_then(|created| created.environment_digest.clone());
+    if recorded.is_some_and(|recorded| recorded != digest) {
+        return Err(SessionError::ForeignEnvironment { path: dir.path().join(ENVIRONMENT) });
+    }
+    let secrets = read_secrets(&plan, &environment.root, outside).await?;
+    let texts = texts_of(dir, &state);
+    let recovery = recover(&plan, &state, &texts, dir, &events).await?;
+    let changed = changed_inputs(&plan, &state, &texts, &environment.root);
+    let handled = events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::GateAnswered { file: Some(file), .. } => Some(file.clone()),
+            _ => None,
+        })
+        .collect();
+    let mut fold = SummaryFold::default();
+    for event in &events {
+        fold.apply(event.at, &event.kind);
+    }
+    let (writer, started) = Writer::reopen(dir, &replay, now(), &[])?;
+    let mut first = vec![Input::Resumed {
+        by: current_user(),
+        host: hostname(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        found: recovery.found,
+        changed_inputs: changed,
+        question: carry.question,
+        answers: carry.answers,
+    }];
+    if let Some(reason) = carry.cancel {
+        first.push(Input::Cancelled { by: current_user(), reason });
+    }
+    let held = Held {
+        run: dir.run().clone(),
+        dir: dir.clone(),
+        plan,
+        state,
+        writer,
+        secrets,
+        environment,
+        started,
+        handled,
+        fold,
+        lock,
+    };
+    held.carry_on(surroundings, first, recovery.attached, recovery.survivors).await.map(Ok)
+}
+
+impl Dispatcher<'_> {
+    /// Waits for attempts of an earlier engine that still run.
+    #[must_use]
+    fn attached(mut self, attempts: Vec<(usize, u32, u32, String)>) -> Self {
+        for (step, attempt, slot, boot) in attempts {
+            let path = self.dir().witness_path();
+            let messages = self.messages();
+            self.tasks.insert(
+                step,
+                super::dispatcher::Task {
+                    attempt,
+                    control: None,
+                    end_check: None,
+                    order: None,
+                    not_ready: None,
+                },
+            );
+            tokio::spawn(async move {
+                let verdict =
+                    keeper::wait_for_slot(&path, slot, &boot).await.map_err(|error| error.to_string());
+                let _ = messages.send(Message::Attached { step, attempt, verdict });
+            });
+        }
+        self
+    }
+}
