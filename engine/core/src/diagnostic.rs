@@ -296,7 +296,7 @@ fn quote(text: &mut String, source: &Source, span: Span, widest: usize, mark: ch
     let line = source.line_text(location.line);
     let start = location.column - 1;
     // A line may be megabytes long: only the part around the place is shown.
-    let skipped = if start > MAXIMUM_QUOTED / 2 { start - MAXIMUM_QUOTED / 2 } else { 0 };
+    let skipped = start.saturating_sub(MAXIMUM_QUOTED / 2);
     let length = source.slice(span).lines().next().map_or(0, |marked| marked.chars().count());
     let (mut shown, mut before, mut marked) = (String::new(), 0, 0);
     for (index, character) in line.chars().enumerate().skip(skipped).take(MAXIMUM_QUOTED) {

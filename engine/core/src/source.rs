@@ -117,7 +117,8 @@ impl Source {
 
     /// The nearest character boundary at or before `offset`.
     pub(crate) fn floor(&self, offset: usize) -> usize {
-        self.text.floor_char_boundary(offset)
+        let offset = offset.min(self.text.len());
+        (0..=offset).rev().find(|offset| self.text.is_char_boundary(*offset)).unwrap_or(0)
     }
 
     fn line_index(&self, offset: usize) -> usize {

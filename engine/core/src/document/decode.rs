@@ -52,7 +52,7 @@ impl Decoder {
     }
 
     /// An error at the second of two, naming the place of the first.
-    pub(crate) fn duplicate(&mut self, code: &'static str, span: Span, message: String, first: Span) {
+    pub(crate) fn duplicate(&mut self, code: &'static str, span: Span, message: &str, first: Span) {
         let line = self.source.location(first.start).line;
         let message = format!("{message} (the first one is in line {line})");
         self.diagnostics.push(

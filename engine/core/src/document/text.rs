@@ -81,7 +81,6 @@ impl Text {
 
     /// Where a byte range of the text stands in the source: exact in plain, one-line quoted and literal (`|`) scalars, else the whole.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "callers write `text.source_span(3..5)`")]
     pub fn source_span(&self, range: Range<usize>) -> Span {
         self.map.source_span(&range, self.span)
     }

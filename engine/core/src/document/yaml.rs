@@ -28,13 +28,13 @@ pub(crate) struct Tree {
 /// Makes a source of what a file holds.
 ///
 /// # Errors
-/// The text is too long, or not UTF-8: then the place of the first bad byte.
-pub fn source_of_bytes(name: impl Into<Arc<str>>, bytes: &[u8]) -> Result<Source, (Source, Diagnostic)> {
+/// The text is too long, or not UTF-8: then the place of the first bad byte. The source is what can be shown of it.
+pub fn source_of_bytes(name: impl Into<Arc<str>>, bytes: &[u8]) -> Result<Source, Box<(Source, Diagnostic)>> {
     let name = name.into();
     if bytes.len() > MAXIMUM_BYTES {
         let message = format!("the file has {} bytes: at most {MAXIMUM_BYTES} (8 MiB)", bytes.len());
         let diagnostic = Diagnostic::error(&name, "too-large", Span::default(), message);
-        return Err((Source::new(name, ""), diagnostic));
+        return Err(Box::new((Source::new(name, ""), diagnostic)));
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(name, text)),
@@ -45,7 +45,10 @@ pub fn source_of_bytes(name: impl Into<Arc<str>>, bytes: &[u8]) -> Result<Source
             let byte = bytes.get(offset).copied().unwrap_or_default();
             let message = format!("the file is not UTF-8: byte 0x{byte:02x} at offset {offset}");
             let span = Span::at(offset.saturating_sub(dropped));
-            Err((source, Diagnostic::error(&name, "encoding", span, message).with_help("save it as UTF-8")))
+            Err(Box::new((
+                source,
+                Diagnostic::error(&name, "encoding", span, message).with_help("save it as UTF-8"),
+            )))
         }
     }
 }

@@ -168,7 +168,7 @@ pub(crate) fn report_duplicates(list: &[Text], decoder: &mut Decoder) {
             decoder.duplicate(
                 "invalid-value",
                 text.span(),
-                format!("`{}` stands twice", crate::document::node::crop(text)),
+                &format!("`{}` stands twice", crate::document::node::crop(text)),
                 first,
             );
         }

@@ -181,7 +181,7 @@ impl ParamSpec {
             (_, ParamValue::None) if !self.required => return Ok(()),
             (ParamKind::String, ParamValue::String(text)) => self.check_text(text)?,
             (ParamKind::List, ParamValue::List(items)) => {
-                items.iter().try_for_each(|item| self.check_text(item))?
+                items.iter().try_for_each(|item| self.check_text(item))?;
             }
             (ParamKind::Duration, ParamValue::String(text)) => {
                 text.parse::<Duration>().map_err(|error| error.to_string())?;

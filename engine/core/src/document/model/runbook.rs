@@ -226,8 +226,8 @@ inline_schema!(Secret, |generator| {
     json_schema!({
         "type": "object",
         "properties": {
-            "env": text.clone(),
-            "file": text.clone(),
+            "env": text,
+            "file": text,
             "command": {"type": "array", "items": text, "minItems": 1},
         },
         "additionalProperties": false,

@@ -264,6 +264,6 @@ pub(crate) fn report_duplicate_ids<'s>(steps: impl Iterator<Item = &'s Step>, de
                 crop(&step.id)
             )
         };
-        decoder.duplicate("duplicate-id", step.id.span(), message, first.span());
+        decoder.duplicate("duplicate-id", step.id.span(), &message, first.span());
     }
 }

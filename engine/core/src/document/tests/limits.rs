@@ -43,7 +43,7 @@ fn characters_that_deceive() {
 #[test]
 fn what_is_not_utf_8_has_a_place() {
     let (source, diagnostic) =
-        source_of_bytes("a.yaml", b"name: a\ntitle: \xc3\xa4 \xff").expect_err("0xff is not UTF-8");
+        *source_of_bytes("a.yaml", b"name: a\ntitle: \xc3\xa4 \xff").expect_err("0xff is not UTF-8");
     let place = source.location(diagnostic.span.start);
     assert_eq!((place.line, place.column, diagnostic.code), (2, 10, "encoding"));
     assert_eq!(diagnostic.message, "the file is not UTF-8: byte 0xff at offset 18");
@@ -52,7 +52,7 @@ fn what_is_not_utf_8_has_a_place() {
 #[test]
 fn sizes_and_depths() {
     let (_, diagnostic) =
-        source_of_bytes("a.yaml", &vec![b' '; MAXIMUM_BYTES + 1]).expect_err("it is too long");
+        *source_of_bytes("a.yaml", &vec![b' '; MAXIMUM_BYTES + 1]).expect_err("it is too long");
     assert_eq!(diagnostic.code, "too-large");
     for text in [
         "[".repeat(100_000),

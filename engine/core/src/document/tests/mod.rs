@@ -22,13 +22,13 @@ fn good(text: &str) -> Runbook {
 }
 
 /// Each mistake as `code line:column message`.
-fn shown(source: &Source, diagnostics: Vec<Diagnostic>) -> Vec<String> {
+fn shown(source: &Source, diagnostics: impl IntoIterator<Item = Diagnostic>) -> Vec<String> {
     let line = |diagnostic: &Diagnostic| {
         let place = source.location(diagnostic.span.start);
         let help = diagnostic.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
         format!("{} {}:{} {}{help}", diagnostic.code, place.line, place.column, diagnostic.message)
     };
-    diagnostics.iter().map(line).collect()
+    diagnostics.into_iter().map(|diagnostic| line(&diagnostic)).collect()
 }
 
 /// The mistakes of a text.

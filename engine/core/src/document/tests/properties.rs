@@ -77,8 +77,9 @@ proptest! {
     ) {
         let mut text = EXAMPLES[example].to_owned();
         for (place, removed, added) in edits {
-            let start = text.floor_char_boundary(place.index(text.len() + 1));
-            let end = text.floor_char_boundary((start + removed).min(text.len())).max(start);
+            let floor = |text: &str, at: usize| (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            let start = floor(&text, place.index(text.len() + 1));
+            let end = floor(&text, (start + removed).min(text.len())).max(start);
             text.replace_range(start..end, &added);
         }
         judged(&text)?;
