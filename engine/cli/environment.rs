@@ -22,6 +22,8 @@ pub(crate) struct Environment {
     pub(crate) columns: Option<usize>,
     /// The run within which this process was started, as a step of it.
     pub(crate) inside_run: Option<String>,
+    /// Where files of this login session may lie.
+    pub(crate) runtime_dir: Option<PathBuf>,
     /// Where a job on GitHub collects its summary.
     pub(crate) github_summary: Option<PathBuf>,
 }
@@ -50,6 +52,7 @@ impl Environment {
             dumb: text("TERM").is_some_and(|value| value == "dumb"),
             columns: text("COLUMNS").and_then(|value| value.parse().ok()).filter(|columns| *columns > 0),
             inside_run: text("RUNBOOK_RUN_ID").filter(|value| !value.is_empty()),
+            runtime_dir: absolute("XDG_RUNTIME_DIR"),
             github_summary: variable("GITHUB_STEP_SUMMARY").map(PathBuf::from),
         }
     }

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod console;
 mod context;
+mod drive;
 mod environment;
 mod error;
 mod exit_code;

@@ -240,6 +240,16 @@ impl From<Vec<EventKind>> for Follow {
     }
 }
 
+/// The events that follow from the state alone: one round of them.
+pub(super) fn follow_up(
+    plan: &Plan,
+    state: &RunState,
+    attendance: Attendance,
+    circumstances: &Circumstances<'_>,
+) -> Vec<EventKind> {
+    follow(plan, state, attendance, circumstances).events
+}
+
 /// What follows from the state alone: one round of it.
 fn follow(
     plan: &Plan,

@@ -296,6 +296,14 @@ pub(super) fn settle(plan: &Plan, state: &RunState, circumstances: &Circumstance
     events
 }
 
+/// The closing of questions that nobody answered in time.
+pub(super) fn expired(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
+    let overdue = |at: crate::moment::Moment| at <= circumstances.now;
+    let steps =
+        state.gates.iter().filter(|(_, gate)| gate.expires_at.is_some_and(overdue)).map(|(step, _)| *step);
+    steps.flat_map(|step| expire(plan, state, step)).collect()
+}
+
 fn expire(plan: &Plan, state: &RunState, step: usize) -> Vec<EventKind> {
     let id = &plan.steps[step].id;
     let on_expiry =

@@ -9,6 +9,7 @@
 mod advance;
 mod gate;
 mod input;
+mod offline;
 mod resume;
 
 pub use advance::advance;
@@ -17,4 +18,5 @@ pub use input::{
     Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, KeptFile, Refusal, RefusalKind,
     RenderedQuestion, Renderer, Shown,
 };
+pub use offline::record_answer;
 pub use resume::{ResumeRequest, plan_resume};

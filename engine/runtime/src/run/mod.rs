@@ -9,6 +9,7 @@ mod mailbox;
 mod message;
 mod printed;
 mod process;
+mod record;
 mod recover;
 mod session;
 mod signals;
@@ -19,6 +20,7 @@ pub use environment::Environment;
 pub use files::{FilesError, hash_inputs, hex};
 pub use mailbox::{answer_of, exit_code, put_answer};
 pub use printed::{Printed, read_text};
+pub use record::{Noted, note_answer, note_line, outside};
 pub use session::{
     Carry, Held, NewRun, Opened, SessionError, Surroundings, create, open, plan_digest, plan_text,
     read_environment, read_secrets, resume, texts_of,

@@ -1,0 +1,168 @@
+//! Carrying a run on in this process: keepers, signals, reports and prompts put
+//! together, and the exit status at the end.
+
+use std::sync::Arc;
+
+use runbook_core::event::{AheadAnswer, Gate, RunOutcome};
+use runbook_core::plan::Plan;
+use runbook_core::schedule::Attendance;
+use runbook_core::state::RunState;
+use runbook_runtime::keeper::Helper;
+use runbook_runtime::run::{
+    self, Carry, Conduct, Ending, Environment, NewRun, Observer, Operator, SessionError, Signal, Surroundings,
+};
+use runbook_runtime::store::{RunDir, Store};
+
+use crate::args::Patience;
+use crate::context::Context;
+use crate::error::{CommandError, ErrorKind};
+use crate::exit_code;
+
+impl From<SessionError> for CommandError {
+    fn from(error: SessionError) -> Self {
+        let kind = match error.exit_code() {
+            exit_code::USAGE => ErrorKind::Usage,
+            exit_code::REFUSED => ErrorKind::Refused,
+            _ => ErrorKind::Store,
+        };
+        Self::new(kind, error.to_string()).with_cause(&error)
+    }
+}
+
+/// The one process that starts commands. To be started before anything else
+/// makes this process large or gives it threads.
+pub(crate) fn helper() -> Result<Arc<Helper>, CommandError> {
+    Helper::start().map(Arc::new).map_err(|error| {
+        CommandError::store("the process that starts commands can't be started").with_cause(&error)
+    })
+}
+
+/// Runs a future to its end on this thread.
+pub(crate) fn block_on<F: Future>(future: F) -> Result<F::Output, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        CommandError::new(ErrorKind::Store, "the system gives no event loop").with_cause(&error)
+    })?;
+    let output = runtime.block_on(future);
+    // A blocking task that never ends (a name look-up) must not hold the process.
+    runtime.shutdown_background();
+    Ok(output)
+}
+
+/// How the command line wants runs to be carried out.
+pub(crate) fn conduct(context: &Context) -> Conduct {
+    let wait_for = match context.global.wait {
+        Some(Patience::For(span)) => Some(span),
+        Some(Patience::Forever) | None => None,
+    };
+    Conduct { max_parallel: context.global.max_parallel, wait_for }
+}
+
+/// Who is there when nobody sits at a terminal.
+pub(crate) fn unattended(context: &Context) -> Attendance {
+    if context.global.wait.is_some() { Attendance::Waiting } else { Attendance::Nobody }
+}
+
+/// A run that is to be started.
+pub(crate) struct Start<'a> {
+    /// What runs.
+    pub(crate) plan: Plan,
+    /// The runbook's text.
+    pub(crate) text: &'a str,
+    /// What it keeps from outside.
+    pub(crate) environment: Environment,
+    /// Whether somebody can be asked.
+    pub(crate) interactive: bool,
+    /// Answers given ahead of time.
+    pub(crate) ahead: Vec<AheadAnswer>,
+}
+
+/// Creates a run and carries it as far as it goes.
+pub(crate) async fn start(
+    context: &Context,
+    helper: Arc<Helper>,
+    start: Start<'_>,
+    observer: &mut dyn Observer,
+    operator: &dyn Operator,
+) -> Result<(RunDir, Ending), CommandError> {
+    let outside = run::outside();
+    let store = context.store()?;
+    let signals =
+        run::listen().map_err(|error| CommandError::store("signals can't be handled").with_cause(&error))?;
+    let new = NewRun {
+        plan: start.plan,
+        runbook_text: start.text,
+        environment: start.environment,
+        outside: &outside,
+        interactive: start.interactive,
+        ahead: start.ahead,
+        id: None,
+    };
+    let held = run::create(&store, new).await?;
+    let dir = held.dir.clone();
+    let surroundings = surroundings(context, helper, store, observer, operator, signals);
+    Ok((dir, held.start(surroundings).await?))
+}
+
+/// Takes a run on. `decide` says what to do with it as it stands.
+pub(crate) async fn carry_on(
+    context: &Context,
+    helper: Arc<Helper>,
+    dir: &RunDir,
+    observer: &mut dyn Observer,
+    operator: &dyn Operator,
+    decide: impl FnOnce(&Plan, &RunState) -> Result<Carry, CommandError>,
+) -> Result<Ending, CommandError> {
+    let outside = run::outside();
+    let store = context.store()?;
+    let signals =
+        run::listen().map_err(|error| CommandError::store("signals can't be handled").with_cause(&error))?;
+    let surroundings = surroundings(context, helper, store, observer, operator, signals);
+    run::resume(dir, &outside, surroundings, decide).await?
+}
+
+fn surroundings<'o>(
+    context: &Context,
+    helper: Arc<Helper>,
+    store: Store,
+    observer: &'o mut dyn Observer,
+    operator: &'o dyn Operator,
+    signals: tokio::sync::mpsc::UnboundedReceiver<Signal>,
+) -> Surroundings<'o> {
+    Surroundings {
+        helper,
+        store,
+        observer,
+        operator,
+        conduct: conduct(context),
+        signals,
+        xdg_runtime_dir: context.environment.runtime_dir.clone(),
+    }
+}
+
+/// The exit status of a run that this process has carried (`cli.md`).
+pub(crate) fn exit_status(ending: &Ending) -> u8 {
+    if ending.store_failure.is_some() {
+        return exit_code::STORE;
+    }
+    if let Some(signal) = ending.stopped {
+        return match signal {
+            Signal::Terminate => exit_code::TERMINATED,
+            Signal::HangUp => exit_code::HUNG_UP,
+            Signal::Interrupt | Signal::Suspend | Signal::Continue => exit_code::INTERRUPTED,
+        };
+    }
+    match (&ending.parked, ending.outcome) {
+        (Some(gates), None) => {
+            let undecided = |gate: Gate| matches!(gate, Gate::Interrupted | Gate::Failure);
+            if gates.iter().any(|waiting| undecided(waiting.gate)) {
+                exit_code::UNDECIDED
+            } else {
+                exit_code::WAITING
+            }
+        }
+        (_, Some(RunOutcome::Succeeded)) => exit_code::SUCCEEDED,
+        (_, Some(RunOutcome::Rejected)) => exit_code::REJECTED,
+        (_, Some(RunOutcome::Failed | RunOutcome::Cancelled)) => exit_code::FAILED,
+        (None, None) => exit_code::STORE,
+    }
+}
