@@ -9,6 +9,8 @@ mod error;
 mod follow;
 mod format;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use error::JournalError;

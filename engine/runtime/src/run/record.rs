@@ -84,7 +84,7 @@ fn note(
         fold.apply(record.event.at, &record.event.kind);
     }
     if let Some(summary) = fold.summary(dir.run(), false)
-        && let Err(error) = index::record(store, dir, &summary)
+        && let Err(error) = index::record(store, &summary)
     {
         tracing::warn!(%error, "the index of runs can't be written");
     }

@@ -428,7 +428,7 @@ impl Held {
 /// The index is derived: a run is not worse for an index that can't be written.
 fn update_index(store: &Store, dir: &RunDir, fold: &SummaryFold, is_held: bool) {
     let Some(summary) = fold.summary(dir.run(), is_held) else { return };
-    if let Err(error) = index::record(store, dir, &summary) {
+    if let Err(error) = index::record(store, &summary) {
         tracing::warn!(%error, "the index of runs can't be written");
     }
 }

@@ -79,9 +79,10 @@ pub(crate) fn is_named(runbook: &str, name: &str) -> bool {
 ///
 /// # Errors
 /// Where it can't be written; nothing is lost by ignoring that.
-pub fn record(store: &Store, dir: &RunDir, summary: &Summary) -> Result<(), StoreError> {
-    let mut summary = summary.clone();
-    summary.tail = if summary.outcome.is_final() { None } else { tail(dir)? };
+pub fn record(store: &Store, summary: &Summary) -> Result<(), StoreError> {
+    // The run is still held: only who finds it at rest can say how its journal
+    // ended.
+    let summary = Summary { tail: None, ..summary.clone() };
     append(store, std::slice::from_ref(&summary))
 }
 
@@ -163,7 +164,7 @@ fn refresh(
         Err(_) => Some(unreadable(run, indexed.as_ref())),
     };
     Ok(fresh.map(|mut fresh| {
-        fresh.tail = if fresh.outcome.is_final() { None } else { now };
+        fresh.tail = if is_held || fresh.outcome.is_final() { None } else { now };
         // A live run would be news at every look.
         let is_news = indexed.is_none() || (!is_held && indexed.as_ref() != Some(&fresh));
         (fresh, is_news)

@@ -90,7 +90,13 @@ impl RunLock {
     /// [`LockError::Busy`] where another process still holds it.
     pub fn acquire(dir: &RunDir, patience: Duration) -> Result<Self, LockError> {
         let flags = OFlags::RDWR | OFlags::CREATE;
-        let mut file = dir.directory().open_with(LOCK, flags, mode::FILE)?;
+        let mut file = match dir.directory().open_with(LOCK, flags, mode::FILE) {
+            // The whole folder is gone: the run was deleted.
+            Err(error) if error.is_missing() => {
+                return Err(StoreError::NoSuchRun { run: dir.run().clone() }.into());
+            }
+            other => other?,
+        };
         let deadline = Instant::now() + patience;
         while !try_lock(dir, &file, FlockOperation::NonBlockingLockExclusive)? {
             if Instant::now() >= deadline {

@@ -4,6 +4,8 @@
 
 mod error;
 mod files;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod identity;
 pub mod inbox;
 pub mod index;
@@ -13,6 +15,8 @@ mod resolve;
 mod run_directory;
 mod state_directory;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod watch;
 
