@@ -51,6 +51,7 @@ fn text(value: &Value) -> Result<String, Error> {
 }
 
 /// Formats a moment, given as RFC 3339 or as seconds since 1970, in a time zone.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja gives named arguments by value")]
 fn date(value: &Value, format: &str, zone: Option<&str>, named: Kwargs) -> Result<String, Error> {
     let named_zone: Option<String> = named.get("tz")?;
     named.assert_all_used()?;
@@ -88,6 +89,7 @@ fn from_json(value: &Value) -> Result<Value, Error> {
     Ok(from_json_value(&json))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "minijinja gives named arguments by value")]
 fn to_json(value: &Value, indent: Option<bool>, named: Kwargs) -> Result<String, Error> {
     let named_indent: Option<bool> = named.get("indent")?;
     named.assert_all_used()?;
@@ -103,6 +105,7 @@ fn to_json(value: &Value, indent: Option<bool>, named: Kwargs) -> Result<String,
 }
 
 /// Searches a text and returns the match or one of its groups (by number or name); none where nothing matches.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja gives named arguments by value")]
 fn regex(value: &Value, pattern: &str, group: Option<Value>, named: Kwargs) -> Result<Value, Error> {
     let named_group: Option<Value> = named.get("group")?;
     named.assert_all_used()?;
@@ -234,7 +237,6 @@ pub(crate) fn parse_number(text: &str) -> Option<Value> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite())?;
     // Up to 2^53 every whole number has an exact f64.
     if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 {
-        #[expect(clippy::cast_possible_truncation, reason = "the number is whole and below 2^53")]
         return Some(Value::from(number as i64));
     }
     Some(Value::from(number))

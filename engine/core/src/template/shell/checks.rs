@@ -454,6 +454,13 @@ impl<'s> Checks<'s> {
 
     fn started(&mut self, starter: Starter, name: &str, arguments: &[Word], nested: bool) -> Vec<Consumer> {
         let mut consumers = Vec::new();
+        if starter == Starter::Builtin
+            && let Some((command, rest)) = arguments.split_first()
+            && command.literal().is_none()
+        {
+            let holes: Vec<usize> = rest.iter().flat_map(Word::holes).collect();
+            self.unknown_command(command, rest, &holes);
+        }
         let literals: Vec<Option<String>> = arguments.iter().map(Word::literal).collect();
         let mut inside = starter != Starter::Container;
         for (index, literal) in literals.iter().enumerate() {

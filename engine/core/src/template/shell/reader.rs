@@ -326,9 +326,9 @@ impl Reader {
                     Some(Unit::Hole(hole)) => self.refuse(hole, &BACKSLASH),
                     Some(Unit::Char('\n')) => self.at += 1,
                     Some(Unit::Char(character)) => {
-                        if !matches!(character, '$' | '`' | '\\')
-                            && !(character == '"' && place == Place::Double)
-                        {
+                        let escapes = matches!(character, '$' | '`' | '\\')
+                            || character == '"' && place == Place::Double;
+                        if !escapes {
                             word.push_char('\\');
                         }
                         word.push_char(character);
@@ -395,7 +395,7 @@ impl Reader {
                 }
             }
             Some(Unit::Char(character)) if character.is_ascii_digit() || "@*#?-$!".contains(character) => {
-                self.at += 1
+                self.at += 1;
             }
             _ => {
                 word.push_char('$');
@@ -568,7 +568,7 @@ impl Reader {
                     while self.char(0) != Some(quote) {
                         match self.char(0) {
                             Some(character) if !matches!(character, '\n' | '\\' | '$' | '`') => {
-                                delimiter.push(character)
+                                delimiter.push(character);
                             }
                             _ => return self.unclear("the delimiter of a here-document is not a plain word"),
                         }

@@ -66,6 +66,7 @@ fn places_where_a_value_would_be_a_program_are_refused() {
         ("echo ${{ v }}", "shell-dollar", "\\$"),
         ("cat <<{{ v }}\nx\nEOF", "shell-unclear", "env"),
         ("{{ v }} {{ v }}", "shell-command-name", "case"),
+        ("command {{ v }} {{ v }}", "shell-command-name", "case"),
         ("PS4={{ v }}; set -x", "shell-variable", "env"),
         ("declare -i n; n={{ v }}", "shell-variable", "env"),
         ("f() { local -i n; n={{ v }}; }", "shell-variable", "env"),
