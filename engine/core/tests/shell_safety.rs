@@ -177,8 +177,10 @@ fn run(shell: &str, source: &str, value: &str, folder: &Path) -> Result<Vec<Stri
 }
 
 fn check(shell: &str, places: &[(&str, Expected)], values: &[&str]) {
-    for (source, expected) in places {
-        for value in values {
+    for (index, (source, expected)) in places.iter().enumerate() {
+        // The first places meet every value; each of the others a third of them, another third than its neighbour.
+        let step = if index < 8 { 1 } else { 3 };
+        for value in values.iter().skip(index % step).step_by(step) {
             let folder = tempfile::tempdir().unwrap();
             // `$( )` removes newlines from the end, which is the shell's own doing.
             let expected: Vec<String> = expected(value);

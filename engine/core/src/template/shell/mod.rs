@@ -7,6 +7,7 @@
 //! What can't be proven harmless is refused. What a script does with its own variables is its author's.
 
 mod checks;
+mod command_line;
 mod grammar;
 mod programs;
 mod quote;
