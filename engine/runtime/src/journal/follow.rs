@@ -41,7 +41,7 @@ impl Follower {
     ///
     /// # Errors
     /// As [`read`]; then nothing more can be followed.
-    pub fn next(&mut self) -> Result<Vec<RawEvent>, JournalError> {
+    pub fn read_new(&mut self) -> Result<Vec<RawEvent>, JournalError> {
         let mut events = Vec::new();
         loop {
             self.read_segment(&mut events)?;

@@ -122,7 +122,7 @@ fn lines_that_were_never_acknowledged_are_left_out() {
     let acknowledged = read(&fixture.dir).expect("a journal");
     let mut follower = Follower::after(&fixture.dir, &acknowledged);
     writer.append(at(1), &[note("its flush failed"), note("so did that")]).expect("recorded");
-    assert_eq!(follower.next().expect("new lines").len(), 2);
+    assert_eq!(follower.read_new().expect("new lines").len(), 2);
     drop(writer);
     Writer::reopen(&fixture.dir, &acknowledged, at(2), &[note("last words")]).expect("another segment");
 
@@ -131,7 +131,7 @@ fn lines_that_were_never_acknowledged_are_left_out() {
     assert_eq!((replay.last_seq, replay.torn.len(), replay.torn[0].segment), (4, 1, 1));
     let length = fs::metadata(segment(&fixture.dir, 1)).expect("a file").len();
     assert_eq!(replay.torn[0].offset + replay.torn[0].bytes, length);
-    let seen = follower.next().expect("it starts over");
+    let seen = follower.read_new().expect("it starts over");
     assert_eq!(seen.iter().map(|event| event.seq).collect::<Vec<_>>(), [3, 4]);
     assert!(independent_check(fixture.dir.path()));
 }
@@ -273,26 +273,26 @@ fn a_journal_is_created_once() {
 fn a_follower_sees_each_complete_line_once() {
     let fixture = fixture();
     let mut follower = Follower::from_start(&fixture.dir);
-    assert_eq!(follower.next().expect("nothing yet").len(), 0);
+    assert_eq!(follower.read_new().expect("nothing yet").len(), 0);
     let (mut writer, _) = Writer::create(&fixture.dir, at(0), &[created("deploy")]).expect("a journal");
-    assert_eq!(follower.next().expect("new lines").len(), 2);
+    assert_eq!(follower.read_new().expect("new lines").len(), 2);
     writer.append(at(1), &[note(&"long ".repeat(50_000))]).expect("recorded");
     drop(writer);
     let path = segment(&fixture.dir, 1);
     let whole = fs::read(&path).expect("a file");
     let file = fs::OpenOptions::new().write(true).open(&path).expect("a file");
     file.set_len(whole.len() as u64 - 10).expect("cut");
-    assert_eq!(follower.next().expect("not a whole line").len(), 0);
+    assert_eq!(follower.read_new().expect("not a whole line").len(), 0);
     file.write_all_at(&whole, 0).expect("whole again");
-    assert_eq!(follower.next().expect("new lines").len(), 1);
+    assert_eq!(follower.read_new().expect("new lines").len(), 1);
 
     let replay = read(&fixture.dir).expect("a journal");
     let (writer, _) = Writer::reopen(&fixture.dir, &replay, at(2), &[finished()]).expect("another segment");
     writer.seal(at(3)).expect("a seal");
-    let seen: Vec<_> = follower.next().expect("new lines").iter().map(|event| event.seq).collect();
-    assert_eq!((seen, follower.next().expect("nothing more").len()), (vec![4, 5, 6], 0));
+    let seen: Vec<_> = follower.read_new().expect("new lines").iter().map(|event| event.seq).collect();
+    assert_eq!((seen, follower.read_new().expect("nothing more").len()), (vec![4, 5, 6], 0));
     let mut late = Follower::after(&fixture.dir, &replay);
-    assert_eq!(late.next().expect("new lines").len(), 3);
+    assert_eq!(late.read_new().expect("new lines").len(), 3);
 }
 
 /// Whether a program that knows nothing of ours finds the journal in order.

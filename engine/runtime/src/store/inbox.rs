@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::error::StoreError;
 use super::files::Directory;
 use super::run_directory::RunDir;
-use super::{identity, mode};
+use super::{identity, lock, mode};
 
 /// The largest file that is read from an inbox, in bytes.
 pub const BYTES_MAX: u64 = 1 << 20;
@@ -33,6 +33,10 @@ const WITHDRAW_PATIENCE: Duration = Duration::from_secs(1);
 /// What somebody asks of a run; `kind` in the file says which.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time is read from a file, and nearly always the largest"
+)]
 pub enum Request {
     /// An answer to a question.
     Answer(AnswerFile),
@@ -313,7 +317,7 @@ pub fn withdraw(
         if Instant::now() >= deadline {
             return Ok(false);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        lock::pause(Duration::from_millis(10));
     }
     if !is_untaken() {
         return Ok(false);

@@ -275,7 +275,7 @@ fn lock_index(root: &Directory) -> Result<File, StoreError> {
         if Instant::now() >= deadline {
             return Err(StoreError::io("lock", &root.path().join(INDEX_LOCK), errno));
         }
-        std::thread::sleep(Duration::from_millis(5));
+        lock::pause(Duration::from_millis(5));
     }
     Ok(file)
 }

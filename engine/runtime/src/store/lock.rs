@@ -102,7 +102,7 @@ impl RunLock {
             if Instant::now() >= deadline {
                 return Err(Busy { run: dir.run().clone(), holder: read_holder(file) }.into());
             }
-            std::thread::sleep(RETRY_EVERY);
+            pause(RETRY_EVERY);
         }
         // The run may have been deleted while we waited for its last holder.
         let status = rustix::fs::fstat(&file).map_err(|errno| failed(dir, "stat", errno))?;
@@ -154,6 +154,12 @@ fn try_lock(dir: &RunDir, file: &File, operation: FlockOperation) -> Result<bool
             Err(errno) => return Err(failed(dir, "lock", errno)),
         }
     }
+}
+
+/// Waits between two tries for a lock.
+#[expect(clippy::disallowed_methods, reason = "a lock is waited for before and beside the loop, never in it")]
+pub(crate) fn pause(span: Duration) {
+    std::thread::sleep(span);
 }
 
 fn sign(file: &mut File) -> std::io::Result<()> {

@@ -170,10 +170,7 @@ fn a_lock_ends_with_its_process_however_that_ends() {
 fn who_waits_for_a_lock_gets_it_when_it_is_free() {
     let fixture = fixture();
     let Fixture { dir, lock, .. } = fixture;
-    let waiting = std::thread::spawn({
-        let dir = dir.clone();
-        move || RunLock::acquire(&dir, Duration::from_secs(60)).map(drop)
-    });
+    let waiting = std::thread::spawn(move || RunLock::acquire(&dir, Duration::from_secs(60)).map(drop));
     drop(lock);
     waiting.join().expect("no panic").expect("the lock");
 }
@@ -317,7 +314,7 @@ async fn a_new_line_wakes_who_follows_the_journal() {
     let mut seen = Vec::new();
     while seen.is_empty() {
         watch.changed().await;
-        seen = follower.next().expect("readable");
+        seen = follower.read_new().expect("readable");
     }
     writing.join().expect("no panic").expect("recorded");
     assert_eq!(seen[0].kind_name(), "note");
@@ -557,13 +554,13 @@ fn each_change_to_what_was_recorded_is_found() {
             symlink(run.join("moved"), run.join("logs/go.1.log")).expect("a link");
         }),
         ("logs/go.2.log", "does not know", |run| {
-            fs::write(run.join("logs/go.2.log"), "lost").expect("written")
+            fs::write(run.join("logs/go.2.log"), "lost").expect("written");
         }),
         ("artifacts/go/out/dump", "content", |run| {
             fs::write(run.join("artifacts/go/out/dump"), "Data").expect("written");
         }),
         ("artifacts/go/out/dump", "missing", |run| {
-            fs::remove_dir_all(run.join("artifacts")).expect("removed")
+            fs::remove_dir_all(run.join("artifacts")).expect("removed");
         }),
         ("journal-000001.jsonl", "hash", |run| {
             let path = run.join("journal-000001.jsonl");

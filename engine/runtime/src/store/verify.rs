@@ -179,7 +179,7 @@ impl Check<'_> {
                 Some((Some(_), _) | (None, Outcome::Interrupted | Outcome::Cancelled)) => {}
                 Some((None, _)) if is_empty(&logs, name) => {}
                 Some((None, _)) => {
-                    self.problem(format!("{LOGS}/{name}"), "is not in the record of its attempt")
+                    self.problem(format!("{LOGS}/{name}"), "is not in the record of its attempt");
                 }
                 None if begun.contains(name) || is_undo() => {}
                 None => self.problem(
