@@ -162,6 +162,7 @@ fn serve(requests: OwnedFd, boot: &str) -> io::Result<()> {
     drop(system::signals_as_descriptor(&[])?);
     system::wipe_environment();
     detach_standard_streams()?;
+    system::close_all_but(requests.as_fd());
     rustix::thread::set_name(c"runbook-helper")?;
     while let Some(mut descriptors) = receive_descriptors(&requests)? {
         if descriptors.is_empty() {

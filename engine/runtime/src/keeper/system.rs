@@ -71,6 +71,20 @@ unsafe extern "C" {
     static mut environ: *mut *mut c_char;
 }
 
+/// Closes every descriptor beyond the standard streams but one: what the engine was started with (a pipe that somebody waits on, say) must not be held
+/// by processes that may outlive it.
+///
+/// Only for a process that owns no other descriptor, as the helper is just after its fork.
+pub(super) fn close_all_but(kept: BorrowedFd<'_>) {
+    let kept = kept.as_raw_fd().cast_unsigned();
+    for (first, last) in [(3, kept.saturating_sub(1)), (kept + 1, u32::MAX)] {
+        if first <= last {
+            // SAFETY: nothing in this process uses the descriptors in the range. A kernel before 5.9 refuses, and they stay open.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+    }
+}
+
 /// Sets the disposition of every signal that has one to the default, then ignores the given ones.
 pub(super) fn reset_signals(ignored: &[c_int]) {
     for signal in 1..=libc::SIGRTMAX() {
@@ -263,7 +277,7 @@ impl Attributes {
         let pointer = attributes.0.as_mut_ptr();
         let none = signal_set(&[]);
         let every: Vec<c_int> =
-            (1..32).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)).collect();
+            (1..=libc::SIGRTMAX()).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)).collect();
         let every = signal_set(&every);
         let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
         // SAFETY: the attributes are initialised, and so are both sets.
