@@ -12,13 +12,14 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use runbook_runtime::capture::{CaptureLog, Dropped, Frame, Stream, parse_outputs};
 use runbook_runtime::keeper::{
-    Attempt, AttemptSpec, Claim, Ended, EndedBy, Ending, Exit, Fate, Helper, Identity, Message, NotStarted, Script, SpawnFailure,
-    SpawnPart, Verdict, Witness, boot_id, end_keeper, end_survivors, survivors, wait_for_slot,
+    Attempt, AttemptSpec, Claim, Ended, EndedBy, Ending, Exit, Fate, Helper, Identity, Message, NotStarted,
+    Script, SpawnFailure, SpawnPart, Verdict, Witness, boot_id, end_keeper, end_survivors, survivors,
+    wait_for_slot,
 };
 use runbook_runtime::redact::Secrets;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// What every test gets: the helper, and a folder of its own.
 struct World {
@@ -72,12 +73,14 @@ const TESTS: &[(&str, Test)] = tests![
 
 fn main() -> ExitCode {
     let helper = Rc::new(Helper::start().expect("the helper starts"));
-    let filter: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let filter: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     if std::env::args().any(|argument| argument == "--list") {
         TESTS.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
     let (mut passed, mut failed) = (0, 0);
     for (name, test) in TESTS {
         if !filter.is_empty() && !filter.iter().any(|part| name.contains(part)) {
@@ -85,7 +88,8 @@ fn main() -> ExitCode {
         }
         let world = World { helper: Rc::clone(&helper), folder: tempfile::tempdir().expect("a folder") };
         // A test that hangs fails, long after any that works is over.
-        let run = || runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test(world)).await });
+        let run =
+            || runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test(world)).await });
         if matches!(catch_unwind(AssertUnwindSafe(run)), Ok(Ok(()))) {
             passed += 1;
         } else {
@@ -250,7 +254,9 @@ async fn the_environment_is_exactly_what_was_given(world: World) {
 
 async fn standard_input_is_delivered_or_empty(world: World) {
     let large = vec![b'x'; 3 * 1024 * 1024];
-    for (name, stdin, expected) in [("none", None, "0\n"), ("some", Some(b"abc".to_vec()), "3\n"), ("large", Some(large), "3145728\n")] {
+    for (name, stdin, expected) in
+        [("none", None, "0\n"), ("some", Some(b"abc".to_vec()), "3\n"), ("large", Some(large), "3145728\n")]
+    {
         let spec = AttemptSpec { stdin, log: Some(world.path(name)), ..world.shell("wc -c") };
         world.run(spec).await;
         let log = CaptureLog::open(&world.path(name)).unwrap();
@@ -261,7 +267,9 @@ async fn standard_input_is_delivered_or_empty(world: World) {
 async fn a_script_is_a_file_while_it_runs(world: World) {
     let path = world.path("the script");
     let mut spec = world.shell("");
-    let content = b"stat -c %a \"$0\"; readlink /proc/self/fd/* | grep -c 'the script' || true; echo \"${1:-none}\"".to_vec();
+    let content =
+        b"stat -c %a \"$0\"; readlink /proc/self/fd/* | grep -c 'the script' || true; echo \"${1:-none}\""
+            .to_vec();
     spec.script = Some(Script { path: path.clone(), content });
     spec.argv = ["bash", "-eu"].map(Into::into).to_vec();
     let exit = world.run(spec).await;
@@ -279,10 +287,21 @@ async fn what_cannot_be_started_is_said(world: World) {
         (program("no-such-command"), SpawnPart::Program, libc_errno::ENOENT),
         (program("/no/such/command"), SpawnPart::Program, libc_errno::ENOENT),
         (program("./plain"), SpawnPart::Program, libc_errno::EACCES),
-        (AttemptSpec { cwd: nowhere.clone(), ..world.shell("true") }, SpawnPart::WorkingDirectory, libc_errno::ENOENT),
-        (AttemptSpec { output_file: Some(nowhere.join("out")), ..world.shell("true") }, SpawnPart::OutputFile, libc_errno::ENOENT),
         (
-            AttemptSpec { script: Some(Script { path: nowhere.join("s"), content: Vec::new() }), ..world.shell("true") },
+            AttemptSpec { cwd: nowhere.clone(), ..world.shell("true") },
+            SpawnPart::WorkingDirectory,
+            libc_errno::ENOENT,
+        ),
+        (
+            AttemptSpec { output_file: Some(nowhere.join("out")), ..world.shell("true") },
+            SpawnPart::OutputFile,
+            libc_errno::ENOENT,
+        ),
+        (
+            AttemptSpec {
+                script: Some(Script { path: nowhere.join("s"), content: Vec::new() }),
+                ..world.shell("true")
+            },
             SpawnPart::Script,
             libc_errno::ENOENT,
         ),
@@ -338,7 +357,8 @@ async fn a_tree_that_ignores_sigterm_dies_after_grace(world: World) {
 
 async fn a_command_may_end_in_its_grace(world: World) {
     let script = "trap 'echo bye; exit 7' TERM; echo $$ > pid; while :; do sleep 0.01; done";
-    let mut attempt = world.launch(AttemptSpec { grace: Duration::from_secs(50), ..world.shell(script) }).await;
+    let mut attempt =
+        world.launch(AttemptSpec { grace: Duration::from_secs(50), ..world.shell(script) }).await;
     world.process("pid").await;
     attempt.control().terminate();
     let exit = exit_of(&mut attempt).await;
@@ -346,7 +366,8 @@ async fn a_command_may_end_in_its_grace(world: World) {
     assert_eq!(world.stream(Stream::Stdout), b"bye\n");
     std::fs::remove_file(world.path("log")).unwrap();
     std::fs::remove_file(world.path("pid")).unwrap();
-    let mut attempt = world.launch(world.shell("trap '' TERM; echo $$ > pid; while :; do sleep 100; done")).await;
+    let mut attempt =
+        world.launch(world.shell("trap '' TERM; echo $$ > pid; while :; do sleep 100; done")).await;
     let command = world.process("pid").await;
     attempt.control().kill();
     let exit = exit_of(&mut attempt).await;
@@ -399,7 +420,10 @@ async fn a_background_lives_until_it_is_ended(world: World) {
     assert!(server.is_alive());
     attempt.control().terminate();
     let exit = exit_of(&mut attempt).await;
-    assert_eq!((exit.ended, exit.ended_by, exit.leftover_count), (Ended::Exited(3), Some(EndedBy::Terminated), 0));
+    assert_eq!(
+        (exit.ended, exit.ended_by, exit.leftover_count),
+        (Ended::Exited(3), Some(EndedBy::Terminated), 0)
+    );
     assert!(!server.is_alive());
 }
 
@@ -436,7 +460,8 @@ async fn an_output_within_the_limit_is_whole(world: World) {
 
 async fn values_are_recorded_and_their_file_is_gone(world: World) {
     let path = world.path("out");
-    let mut spec = world.shell("stat -c %a \"$RUNBOOK_OUTPUT\"; echo file=a.sql >> \"$RUNBOOK_OUTPUT\"; exit 4");
+    let mut spec =
+        world.shell("stat -c %a \"$RUNBOOK_OUTPUT\"; echo file=a.sql >> \"$RUNBOOK_OUTPUT\"; exit 4");
     spec.env.push(("RUNBOOK_OUTPUT".into(), path.clone().into()));
     spec.output_file = Some(path.clone());
     let exit = world.run(spec).await;
@@ -458,7 +483,8 @@ async fn values_are_recorded_and_their_file_is_gone(world: World) {
 
 async fn secrets_are_masked_everywhere(world: World) {
     // The secret arrives in two pieces, and is held back until it is whole.
-    let script = "printf 'x hunt'; sleep 0.05; printf 'er22 y'; printf 'a=hunter22\\n' > out; echo hunter22 >&2";
+    let script =
+        "printf 'x hunt'; sleep 0.05; printf 'er22 y'; printf 'a=hunter22\\n' > out; echo hunter22 >&2";
     let mut spec = world.shell(script);
     spec.secrets = Secrets::from_pairs([("db".to_owned(), b"hunter22".to_vec())]).unwrap();
     spec.output_file = Some(world.path("out"));
@@ -484,7 +510,10 @@ async fn secrets_are_masked_everywhere(world: World) {
 async fn a_log_that_cannot_be_written_is_a_failed_store(world: World) {
     std::fs::write(world.path("log"), "already there").unwrap();
     let exit = world.run(world.shell("echo x; echo y; echo done > file; exit 2")).await;
-    assert_eq!((exit.ended, exit.log, exit.store_failure), (Ended::Exited(2), None, Some(libc_errno::EEXIST)));
+    assert_eq!(
+        (exit.ended, exit.log, exit.store_failure),
+        (Ended::Exited(2), None, Some(libc_errno::EEXIST))
+    );
     assert_eq!(std::fs::read(world.path("log")).unwrap(), b"already there");
     assert_eq!(world.content("file").await, "done\n");
 }
@@ -494,7 +523,10 @@ async fn fifty_at_once_keep_their_own(world: World) {
     let mut attempts = Vec::new();
     for number in 0..50_u32 {
         let log = world.path(&format!("log-{number}"));
-        let spec = AttemptSpec { log: Some(log), ..world.witnessed(&format!("echo {number}; exit {number}"), number) };
+        let spec = AttemptSpec {
+            log: Some(log),
+            ..world.witnessed(&format!("echo {number}; exit {number}"), number)
+        };
         attempts.push(world.launch(spec).await);
     }
     let boot = boot_id().unwrap();
@@ -503,7 +535,10 @@ async fn fifty_at_once_keep_their_own(world: World) {
         assert_eq!(exit.ended, Ended::Exited(number.cast_signed()));
         let log = CaptureLog::open(&world.path(&format!("log-{number}"))).unwrap();
         assert_eq!(log.read_stream(Stream::Stdout, 10).unwrap().bytes, format!("{number}\n").into_bytes());
-        assert_eq!(wait_for_slot(&world.path("witness"), number, &boot).await.unwrap(), Verdict::Exited(exit));
+        assert_eq!(
+            wait_for_slot(&world.path("witness"), number, &boot).await.unwrap(),
+            Verdict::Exited(exit)
+        );
     }
     assert_eq!(witness.used_slots().unwrap(), (0..50).collect::<Vec<_>>());
 }
@@ -528,7 +563,8 @@ async fn a_pause_stops_the_tree_and_the_clock(world: World) {
 
 async fn the_engines_death_ends_no_command(world: World) {
     world.witness();
-    let mut attempt = world.launch(world.witnessed("until test -e go; do sleep 0.01; done; echo late; exit 5", 3)).await;
+    let mut attempt =
+        world.launch(world.witnessed("until test -e go; do sleep 0.01; done; echo late; exit 5", 3)).await;
     started(&mut attempt).await;
     drop(attempt);
     let boot = boot_id().unwrap();
@@ -537,7 +573,9 @@ async fn the_engines_death_ends_no_command(world: World) {
     assert_eq!(claim.boot, boot);
     assert!(claim.keeper.is_alive());
     std::fs::write(world.path("go"), "").unwrap();
-    let Verdict::Exited(exit) = wait_for_slot(&world.path("witness"), 3, &boot).await.unwrap() else { panic!("no exit") };
+    let Verdict::Exited(exit) = wait_for_slot(&world.path("witness"), 3, &boot).await.unwrap() else {
+        panic!("no exit")
+    };
     assert_eq!((exit.ended, exit.ended_by), (Ended::Exited(5), None));
     assert_eq!(world.stream(Stream::Stdout), b"late\n");
     let summary = exit.log.unwrap();
@@ -546,7 +584,8 @@ async fn the_engines_death_ends_no_command(world: World) {
 
 async fn the_engines_death_undoes_a_pause(world: World) {
     world.witness();
-    let mut attempt = world.launch(world.witnessed("echo $$ > pid; until test -e go; do sleep 0.01; done", 0)).await;
+    let mut attempt =
+        world.launch(world.witnessed("echo $$ > pid; until test -e go; do sleep 0.01; done", 0)).await;
     started(&mut attempt).await;
     let command = world.process("pid").await;
     attempt.control().pause();
@@ -560,7 +599,10 @@ async fn the_engines_death_undoes_a_pause(world: World) {
 async fn a_killed_keeper_leaves_an_unknown_outcome_and_its_survivors(world: World) {
     let witness = world.witness();
     let boot = boot_id().unwrap();
-    let mut spec = world.witnessed("echo kept; trap '' TERM; (setsid sleep 1111 & echo $! > two); echo $$ > one; exec sleep 2222", 0);
+    let mut spec = world.witnessed(
+        "echo kept; trap '' TERM; (setsid sleep 1111 & echo $! > two); echo $$ > one; exec sleep 2222",
+        0,
+    );
     spec.env.push(("RUNBOOK_RUN_ID".into(), "20261120T071203-k3f9".into()));
     spec.env.push(("RUNBOOK_STEP".into(), "deploy".into()));
     let mut attempt = world.launch(spec).await;
@@ -620,7 +662,10 @@ async fn a_slot_that_nobody_claimed_never_started(world: World) {
     assert_eq!(witness.used_slots().unwrap(), Vec::<u32>::new());
     let missing = AttemptSpec { slot: Some((world.path("no-witness"), 0)), ..world.shell("echo ran > ran") };
     let mut attempt = world.launch(missing).await;
-    assert_eq!(attempt.next().await, Some(Message::NotStarted(NotStarted::Store { errno: libc_errno::ENOENT })));
+    assert_eq!(
+        attempt.next().await,
+        Some(Message::NotStarted(NotStarted::Store { errno: libc_errno::ENOENT }))
+    );
     assert!(!world.path("ran").exists());
 }
 
@@ -630,7 +675,8 @@ async fn another_boot_proves_nothing(world: World) {
     assert_eq!(verdict, Verdict::Unknown { claim: None });
     // A valid exit counts always.
     let exit = world.run(world.witnessed("exit 9", 1)).await;
-    let verdict = wait_for_slot(&world.path("witness"), 1, "00000000-0000-0000-0000-000000000000").await.unwrap();
+    let verdict =
+        wait_for_slot(&world.path("witness"), 1, "00000000-0000-0000-0000-000000000000").await.unwrap();
     assert_eq!(verdict, Verdict::Exited(exit));
 }
 
@@ -669,8 +715,18 @@ async fn a_resume_waits_for_a_keeper_or_ends_it(world: World) {
     let boot = boot_id().unwrap();
     let path = world.path("witness");
     let table = [
-        (Ending::Terminate, "trap 'exit 7' TERM; echo $$ > pid; while :; do sleep 0.01; done", Ended::Exited(7), EndedBy::Terminated),
-        (Ending::Kill, "trap '' TERM; echo $$ > pid; while :; do sleep 0.01; done", Ended::Signalled(9), EndedBy::Killed),
+        (
+            Ending::Terminate,
+            "trap 'exit 7' TERM; echo $$ > pid; while :; do sleep 0.01; done",
+            Ended::Exited(7),
+            EndedBy::Terminated,
+        ),
+        (
+            Ending::Kill,
+            "trap '' TERM; echo $$ > pid; while :; do sleep 0.01; done",
+            Ended::Signalled(9),
+            EndedBy::Killed,
+        ),
     ];
     for (slot, (ending, script, ended, by)) in (0..).zip(table) {
         let mut attempt = world.launch(world.witnessed(script, slot)).await;
@@ -680,7 +736,9 @@ async fn a_resume_waits_for_a_keeper_or_ends_it(world: World) {
         drop(attempt);
         let claim = claim_of(Witness::open_to_look(&path).unwrap().inspect(slot, &boot).unwrap());
         end_keeper(&claim, ending).unwrap();
-        let Verdict::Exited(exit) = wait_for_slot(&path, slot, &boot).await.unwrap() else { panic!("no exit") };
+        let Verdict::Exited(exit) = wait_for_slot(&path, slot, &boot).await.unwrap() else {
+            panic!("no exit")
+        };
         assert_eq!((exit.ended, exit.ended_by), (ended, Some(by)));
         until(|| (!claim.keeper.is_alive()).then_some(())).await;
         end_keeper(&claim, ending).expect("one that is gone needs no asking");
@@ -695,7 +753,10 @@ async fn a_command_inherits_nothing_of_ours(world: World) {
     spec.inherit = vec![lock.into()];
     world.run(spec).await;
     assert_eq!(String::from_utf8_lossy(&world.stream(Stream::Stdout)), "0\n1\n2\n3\n");
-    let spec = AttemptSpec { log: Some(world.path("second")), ..world.shell("exec cat /proc/self/status /proc/self/stat") };
+    let spec = AttemptSpec {
+        log: Some(world.path("second")),
+        ..world.shell("exec cat /proc/self/status /proc/self/stat")
+    };
     let exit = world.run(spec).await;
     assert_eq!(exit.ended, Ended::Exited(0));
     let log = CaptureLog::open(&world.path("second")).unwrap();
@@ -713,7 +774,9 @@ async fn a_command_inherits_nothing_of_ours(world: World) {
 }
 
 async fn a_keeper_holds_locks_for_its_life_and_its_secrets_are_nowhere(world: World) {
-    let open = || std::fs::File::options().create(true).truncate(false).write(true).open(world.path("lock")).unwrap();
+    let open = || {
+        std::fs::File::options().create(true).truncate(false).write(true).open(world.path("lock")).unwrap()
+    };
     let lock = open();
     lock.lock().unwrap();
     world.witness();
@@ -722,7 +785,8 @@ async fn a_keeper_holds_locks_for_its_life_and_its_secrets_are_nowhere(world: Wo
     let mut attempt = world.launch(spec).await;
     started(&mut attempt).await;
     assert!(open().try_lock().is_err(), "the keeper holds the lock");
-    let claim = claim_of(Witness::open(&world.path("witness")).unwrap().inspect(0, &boot_id().unwrap()).unwrap());
+    let claim =
+        claim_of(Witness::open(&world.path("witness")).unwrap().inspect(0, &boot_id().unwrap()).unwrap());
     let environment = std::fs::read(format!("/proc/{}/environ", claim.keeper.pid));
     // Others than root aren't even let near it.
     assert!(environment.is_err() || environment.is_ok_and(|content| content.iter().all(|byte| *byte == 0)));

@@ -276,8 +276,9 @@ impl Attributes {
         let mut attributes = Self(attributes);
         let pointer = attributes.0.as_mut_ptr();
         let none = signal_set(&[]);
-        let every: Vec<c_int> =
-            (1..=libc::SIGRTMAX()).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)).collect();
+        let every: Vec<c_int> = (1..=libc::SIGRTMAX())
+            .filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal))
+            .collect();
         let every = signal_set(&every);
         let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
         // SAFETY: the attributes are initialised, and so are both sets.
