@@ -7,6 +7,8 @@
 mod frame;
 mod outputs;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use frame::{Dropped, Frame, Stream};

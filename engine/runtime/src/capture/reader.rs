@@ -46,7 +46,12 @@ impl CaptureLog {
     /// # Errors
     /// The log can't be opened; each item may be a failure to read, or a log that isn't one.
     pub fn frames(&self) -> io::Result<Frames> {
-        Ok(Frames { log: self.path.clone(), file: FrameFile::open(&self.path)?, segments: None })
+        Ok(Frames {
+            log: self.path.clone(),
+            file: FrameFile::open(&self.path)?,
+            segments: None,
+            past_first_segment: false,
+        })
     }
 
     /// One stream whole, as an expression needs it, up to `limit` bytes.
@@ -145,6 +150,7 @@ pub struct Frames {
     file: FrameFile,
     /// The segments of the tail that are still to come, where they stand for the end of the log.
     segments: Option<VecDeque<PathBuf>>,
+    past_first_segment: bool,
 }
 
 impl Iterator for Frames {
@@ -164,15 +170,18 @@ impl Frames {
                         self.continue_in_segments()?;
                     }
                 }
-                // Each segment counts what is missing before it; only the first has nothing but the head before it.
-                Some((DROPPED, _)) if self.segments.is_some() => {}
+                // Each segment counts what came between the head and itself. Of that nothing is there only for the first.
+                Some((DROPPED, _)) if self.past_first_segment => {}
                 Some((code, content)) => {
                     if let Some(frame) = interpret(code, content)? {
                         return Ok(Some(frame));
                     }
                 }
                 None => match self.segments.as_mut().and_then(VecDeque::pop_front) {
-                    Some(segment) => self.file = FrameFile::open(&segment)?,
+                    Some(segment) => {
+                        self.file = FrameFile::open(&segment)?;
+                        self.past_first_segment = true;
+                    }
                     None => return Ok(None),
                 },
             }

@@ -239,3 +239,60 @@ impl SpawnPart {
             .ok_or(Malformed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The longest exit there can be.
+    fn longest() -> Exit {
+        let leftover = Leftover { pid: i32::MAX, name: "a-name-of-15-by".to_owned(), fate: Fate::Leaked };
+        Exit {
+            ended: Ended::Signalled(15),
+            ended_by: Some(EndedBy::Timeout),
+            started_at_ms: u64::MAX,
+            ended_at_ms: u64::MAX,
+            duration: Duration::MAX,
+            log: Some(LogSummary { sha256: [7; 32], length: u64::MAX }),
+            dropped: u64::MAX,
+            store_failure: Some(28),
+            outputs_unreadable: true,
+            pipe_held: true,
+            leftovers: vec![leftover; LEFTOVERS_NAMED],
+            leftover_count: u32::MAX,
+        }
+    }
+
+    #[test]
+    fn every_end_is_read_as_it_was_written() {
+        let parts = [0, 1, 2, 3, 4, 5].map(|code| SpawnPart::from_code(code).expect("a part"));
+        let spawns = parts.map(|part| Ended::NotSpawned(SpawnFailure { part, errno: 2 }));
+        let ends = [Ended::Exited(-1), Ended::Exited(255), Ended::Signalled(9), Ended::StillRunning];
+        for ended in ends.into_iter().chain(spawns) {
+            for ended_by in [None, Some(EndedBy::Timeout), Some(EndedBy::Terminated), Some(EndedBy::Killed)] {
+                let exit = Exit { ended, ended_by, ..longest() };
+                assert_eq!(Exit::decode(&exit.encode()), Ok(exit));
+            }
+        }
+        let least = Exit { log: None, store_failure: None, leftovers: Vec::new(), ..longest() };
+        assert_eq!(Exit::decode(&least.encode()), Ok(least));
+    }
+
+    #[test]
+    fn an_exit_that_is_cut_short_or_too_long_is_none() {
+        let mut bytes = longest().encode();
+        for length in 0..bytes.len() {
+            assert_eq!(Exit::decode(&bytes[..length]), Err(Malformed), "{length} bytes");
+        }
+        bytes.push(0);
+        assert_eq!(Exit::decode(&bytes), Err(Malformed));
+    }
+
+    #[test]
+    fn a_name_of_many_bytes_is_cut_to_fit() {
+        let leftover = Leftover { pid: 1, name: "\u{fffd}".repeat(15), fate: Fate::Ended };
+        let exit = Exit { leftovers: vec![leftover; 9], ..longest() };
+        assert_eq!(exit.encode().len(), longest().encode().len());
+        assert!(Exit::decode(&exit.encode()).is_ok());
+    }
+}

@@ -174,7 +174,7 @@ fn serve(requests: OwnedFd, boot: &str) -> io::Result<()> {
             Ok(Forked::Child) => {
                 drop(requests);
                 let kept =
-                    std::panic::catch_unwind(AssertUnwindSafe(|| keep::keep(socket, descriptors, boot)));
+                    std::panic::catch_unwind(AssertUnwindSafe(|| keep::keep(&socket, descriptors, boot)));
                 system::exit_now(if kept.is_ok() { 0 } else { 70 });
             }
             Err(error) => {
@@ -194,7 +194,7 @@ fn detach_standard_streams() -> io::Result<()> {
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
     // The folder that the engine was started in must not be held by processes that may outlive it.
-    Ok(std::env::set_current_dir("/")?)
+    std::env::set_current_dir("/")
 }
 
 /// Receives the descriptors of one request; `None` where the engine closed its end.

@@ -30,9 +30,9 @@ const IGNORED: [i32; 6] =
     [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR2, libc::SIGPIPE, libc::SIGTSTP];
 
 /// Runs one attempt. What goes wrong before the command starts is reported, as far as anybody listens.
-pub(super) fn keep(socket: OwnedFd, inherit: Vec<OwnedFd>, boot: &str) {
-    if let Err(reason) = attempt(&socket, inherit, boot) {
-        let _ = send(&socket, &Report::not_started(&reason), SendFlags::NOSIGNAL);
+pub(super) fn keep(socket: &OwnedFd, inherit: Vec<OwnedFd>, boot: &str) {
+    if let Err(reason) = attempt(socket, inherit, boot) {
+        let _ = send(socket, &Report::not_started(&reason), SendFlags::NOSIGNAL);
     }
 }
 

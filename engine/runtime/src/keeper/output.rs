@@ -164,7 +164,7 @@ impl Sink {
                 self.live_budget -= length;
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => {
-                *lost += length
+                *lost += length;
             }
             // The engine is gone. The command and its record go on.
             Err(_) => self.live = false,

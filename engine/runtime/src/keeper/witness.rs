@@ -362,3 +362,37 @@ fn decode_claim(bytes: &[u8], command: Option<i32>) -> Result<Claim, Malformed> 
     input.end()?;
     Ok(Claim { keeper, boot, command })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_lie_apart_within_their_slot() {
+        let mut end = 0;
+        for part in [CLAIM, COMMAND, REVOKED, EXIT] {
+            assert!(part.offset >= end);
+            end = part.offset + part.size as u64;
+        }
+        assert!(end <= SLOT);
+    }
+
+    #[test]
+    fn a_part_counts_only_whole_and_in_its_place() {
+        let sealed = seal_part(b"content", 3, CLAIM);
+        let mut bytes = sealed.clone();
+        bytes.resize(CLAIM.size, 0);
+        assert_eq!(open_part(&bytes, 3, CLAIM), Content::Valid(b"content".to_vec()));
+        assert_eq!(open_part(&bytes, 4, CLAIM), Content::Damaged);
+        assert_eq!(open_part(&bytes, 3, COMMAND), Content::Damaged);
+        assert_eq!(open_part(&vec![0; CLAIM.size], 3, CLAIM), Content::Absent);
+        for length in 1..sealed.len() {
+            let mut torn = sealed[..length].to_vec();
+            torn.resize(CLAIM.size, 0);
+            // A checksum may end with a zero that is also what follows a torn one.
+            if torn[..sealed.len()] != sealed {
+                assert_eq!(open_part(&torn, 3, CLAIM), Content::Damaged, "{length} bytes");
+            }
+        }
+    }
+}
