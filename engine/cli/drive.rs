@@ -23,6 +23,7 @@ impl From<SessionError> for CommandError {
         let kind = match error.exit_code() {
             exit_code::USAGE => ErrorKind::Usage,
             exit_code::REFUSED => ErrorKind::Refused,
+            exit_code::UNDECIDED => ErrorKind::Undecided,
             _ => ErrorKind::Store,
         };
         Self::new(kind, error.to_string()).with_cause(&error)

@@ -377,7 +377,7 @@ pub(crate) fn dialect_of(shell: &[String]) -> Dialect {
     let Some(program) = shell.first() else { return Dialect::Bash };
     match program.rsplit('/').next().unwrap_or_default() {
         "bash" => Dialect::Bash,
-        "sh" | "dash" | "ash" | "ksh" | "mksh" | "busybox" => Dialect::Posix,
+        "sh" | "dash" | "ash" => Dialect::Posix,
         _ => Dialect::Other,
     }
 }

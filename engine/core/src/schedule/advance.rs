@@ -76,6 +76,8 @@ pub fn advance(
                 let events = gate::open_failure(plan, state, step);
                 take(state, events, &mut decision)?;
             }
+            let events = gate::take_back_outdated(plan, state, circumstances);
+            take(state, events, &mut decision)?;
             let events = gate::open_interrupted(plan, state, circumstances);
             take(state, events, &mut decision)?;
             for answer in answers {

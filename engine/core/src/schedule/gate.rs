@@ -229,6 +229,26 @@ pub(super) fn open_interrupted(
     events
 }
 
+/// Takes back questions about interrupted steps that were put while processes
+/// of them still ran, or the other way round: another question is due now.
+pub(super) fn take_back_outdated(
+    plan: &Plan,
+    state: &RunState,
+    circumstances: &Circumstances<'_>,
+) -> Vec<EventKind> {
+    let outdated = state.interrupted.iter().filter(|step| {
+        let survive = circumstances.survivors.get(step).is_some_and(|processes| !processes.is_empty());
+        state.gates.get(step).is_some_and(|gate| gate.survivors.is_empty() == survive)
+    });
+    outdated
+        .map(|step| EventKind::GateClosed {
+            step: plan.steps[*step].id.clone(),
+            result: "void".into(),
+            reason: Some("what still runs of it has changed".into()),
+        })
+        .collect()
+}
+
 /// Another attempt of an interrupted step, by declaration.
 fn again(
     plan: &Plan,

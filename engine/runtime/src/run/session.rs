@@ -19,7 +19,7 @@ use super::files::hex;
 use super::message::Message;
 use super::printed::Printed;
 use super::process::{Workshop, find_program};
-use super::recover::{RecoverError, changed_inputs, recover};
+use super::recover::{RecoverError, Recovery, changed_inputs, recover};
 use super::surface::{Observer, Operator};
 use crate::journal::{self, JournalError, Replay, Writer};
 use crate::keeper::{self, Helper, Witness, WitnessError};
@@ -98,6 +98,14 @@ pub enum SessionError {
         /// The secret.
         secret: String,
     },
+    /// A decision about an interrupted step of which something still runs.
+    #[error("`{step}` was interrupted, and processes of it still run: {processes}")]
+    StillRuns {
+        /// The step.
+        step: runbook_core::id::StepId,
+        /// Pids and commands.
+        processes: String,
+    },
     /// The runtime directory can't be used.
     #[error("no folder for files that live as long as a step: {0}")]
     RuntimeDirectory(std::io::Error),
@@ -120,6 +128,7 @@ impl SessionError {
             Self::Journal(error) => of(error.family()),
             Self::Lock(error) => of(error.family()),
             Self::Secrets(_) | Self::SecretInParam { .. } => 2,
+            Self::StillRuns { .. } => 7,
             Self::Witness(_)
             | Self::Recover(_)
             | Self::ForeignPlan { .. }
@@ -486,6 +495,7 @@ pub async fn resume<R>(
     let secrets = read_secrets(&plan, &environment.root, outside).await?;
     let texts = texts_of(dir, &state);
     let recovery = recover(&plan, &state, &texts, dir, &events).await?;
+    refuse_while_it_runs(&plan, &recovery, &carry.answers)?;
     let changed = changed_inputs(&plan, &state, &texts, &environment.root);
     let handled = events
         .iter()
@@ -525,6 +535,19 @@ pub async fn resume<R>(
         lock,
     };
     held.carry_on(surroundings, first, recovery.attached, recovery.survivors).await.map(Ok)
+}
+
+/// Whether a step took effect can't be decided while processes of it still run.
+fn refuse_while_it_runs(plan: &Plan, recovery: &Recovery, answers: &[Answer]) -> Result<(), SessionError> {
+    for (step, processes) in &recovery.survivors {
+        let step = &plan.steps[*step].id;
+        if answers.iter().any(|answer| answer.step == *step) {
+            let named: Vec<String> =
+                processes.iter().map(|process| format!("{} ({})", process.pid, process.command)).collect();
+            return Err(SessionError::StillRuns { step: step.clone(), processes: named.join(", ") });
+        }
+    }
+    Ok(())
 }
 
 impl Dispatcher<'_> {
