@@ -19,4 +19,4 @@ pub use input::{
     RenderedQuestion, Renderer, Shown,
 };
 pub use offline::record_answer;
-pub use resume::{ResumeRequest, plan_resume};
+pub use resume::{ResumeRequest, check_ahead, plan_resume};

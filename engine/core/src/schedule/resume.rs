@@ -3,10 +3,11 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::gate::needs_reason;
 use super::input::{Answer, Refusal, RefusalKind};
-use crate::event::{Gate, Identity, Outcome, RunOutcome, Via};
+use crate::event::{AheadAnswer, Gate, Identity, Outcome, RunOutcome, Via};
 use crate::id::StepId;
-use crate::plan::{OnFailure, Plan};
+use crate::plan::{EvidenceRule, OnFailure, Plan};
 use crate::state::{RunState, Status};
 
 /// The options of `resume` that decide about steps.
@@ -113,6 +114,54 @@ pub fn plan_resume(
     question.sort_unstable();
     question.dedup();
     Ok((question, answers))
+}
+
+/// Judges answers given ahead of time, before anything runs: one that could
+/// never count is refused (`language.md` §6).
+///
+/// # Errors
+/// Steps and words that don't exist are usage errors; what could never count
+/// may not be.
+pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer]) -> Result<(), Refusal> {
+    for (position, answer) in answers.iter().enumerate() {
+        let id = &answer.step;
+        let Some(step) = plan.index_of(id) else {
+            return Err(Refusal::usage(format!("the runbook has no step `{id}`")));
+        };
+        let Some((gate, question)) = plan.steps[step].action.question() else {
+            return Err(Refusal::usage(format!(
+                "`{id}` asks nothing: it is a `{}` step",
+                plan.steps[step].action.kind()
+            )));
+        };
+        let words: &[&str] = match gate {
+            Gate::Approve => &["approve", "reject"],
+            _ => &["done", "failed"],
+        };
+        if !words.contains(&answer.word.as_str()) {
+            return Err(Refusal::usage(format!(
+                "`{}` is no answer to `{id}`: it takes {}",
+                answer.word,
+                words.join(", ")
+            )));
+        }
+        if answers[..position].iter().any(|before| before.step == *id) {
+            return Err(Refusal::usage(format!("`{id}` is answered twice ahead of time")));
+        }
+        let reason = answer.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
+        if needs_reason(gate, &answer.word) && !reason {
+            return Err(Refusal::usage(format!(
+                "`{}` of `{id}` needs a reason: --answer {id}={}:REASON",
+                answer.word, answer.word
+            )));
+        }
+        if answer.word == "done" && question.evidence == EvidenceRule::Required {
+            return Err(Refusal::not_allowed(format!(
+                "`{id}` needs evidence, which can't be given ahead of time; answer it when it is open"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn answers_name(retry: &[StepId], skip: &[(StepId, String)], done: &[(StepId, String)], id: &StepId) -> bool {

@@ -306,10 +306,7 @@ impl Dispatcher<'_> {
         let dir = self.dir().clone();
         let messages = self.messages.clone();
         self.concluded.insert(step, Conclusion { attempt, result });
-        self.tasks.insert(
-            step,
-            super::dispatcher::Task { attempt, control: None, end_check: None, order: None, not_ready: None },
-        );
+        self.tasks.insert(step, super::dispatcher::Task::new(attempt));
         tokio::task::spawn_blocking(move || {
             let files = dir.artifacts().map_err(|error| error.to_string()).and_then(|kept| {
                 files::keep_artifacts(&kept, &stem, &folder, &globs).map_err(|e| e.to_string())

@@ -33,7 +33,7 @@ use super::message::Message;
 use super::process::{Attempt, EndOrder, Workshop};
 use super::surface::{Asking, Interruption, Observer, Operator, Question, Reply, View};
 use crate::journal::{JournalError, Recorded, Writer};
-use crate::keeper::Control;
+use crate::keeper::{self, Control, Ending as KeeperEnding, Verdict, Witness};
 use crate::store::{RunDir, SummaryFold};
 
 /// How long an answer's writer waits for word; see `cli.md`. Here: how often a
@@ -106,6 +106,14 @@ pub(super) struct Task {
     pub(super) order: Option<EndOrder>,
     /// A background command that was not ready in time, and why.
     pub(super) not_ready: Option<String>,
+    /// Where it was started by an earlier engine: slot and boot id.
+    pub(super) attached: Option<(u32, String)>,
+}
+
+impl Task {
+    pub(super) fn new(attempt: u32) -> Self {
+        Self { attempt, control: None, end_check: None, order: None, not_ready: None, attached: None }
+    }
 }
 
 /// Runs one plan to its end, to a gate, or to a stop.
@@ -468,8 +476,7 @@ impl<'o> Dispatcher<'o> {
         if !still || self.plan.steps[step].action.question().is_some() || self.store_failure.is_some() {
             return;
         }
-        let task = Task { attempt, control: None, end_check: None, order: None, not_ready: None };
-        self.tasks.insert(step, task);
+        self.tasks.insert(step, Task::new(attempt));
         let plan = Arc::clone(&self.plan);
         let secrets = Arc::clone(&self.workshop.secrets);
         let real = |name: &str| secrets.get(name).and_then(|secret| secret.expose_text().map(str::to_owned));
@@ -676,6 +683,7 @@ impl<'o> Dispatcher<'o> {
 
     /// Tells everything that runs to end, for this reason.
     fn order_all(&mut self, reason: &str) {
+        let path = self.workshop.dir.witness_path();
         for task in self.tasks.values_mut() {
             task.order.get_or_insert_with(|| EndOrder { reason: reason.to_owned() });
             if let Some(control) = &task.control {
@@ -683,6 +691,9 @@ impl<'o> Dispatcher<'o> {
             }
             if let Some(end) = &task.end_check {
                 let _ = end.send(true);
+            }
+            if let Some((slot, boot)) = &task.attached {
+                end_attached(&path, *slot, boot);
             }
         }
     }
@@ -877,12 +888,12 @@ impl<'o> Dispatcher<'o> {
         let messages = self.messages.clone();
         tokio::spawn(async move {
             loop {
-                let found = crate::keeper::survivors(&run, &name, None).unwrap_or_default();
+                let found = keeper::survivors(&run, &name, None).unwrap_or_default();
                 if found.is_empty() {
                     break;
                 }
                 if end {
-                    crate::keeper::end_survivors(&found, grace).await;
+                    keeper::end_survivors(&found, grace).await;
                 } else {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -892,7 +903,7 @@ impl<'o> Dispatcher<'o> {
     }
 
     /// Notes what an interrupted step has left running.
-    pub(super) fn survive(&mut self, step: usize, found: &[crate::keeper::Survivor]) {
+    pub(super) fn survive(&mut self, step: usize, found: &[keeper::Survivor]) {
         if !found.is_empty() {
             self.survivors.insert(step, super::recover::named(found));
         }
@@ -937,6 +948,16 @@ impl<'o> Dispatcher<'o> {
 #[must_use]
 pub fn now() -> Moment {
     Moment::from(jiff::Timestamp::now())
+}
+
+/// Asks the keeper of an earlier engine's attempt to end its command.
+fn end_attached(witness: &std::path::Path, slot: u32, boot: &str) {
+    let verdict = Witness::open_to_look(witness).and_then(|witness| witness.inspect(slot, boot));
+    if let Ok(Verdict::StillRunning { claim: Some(claim) }) = verdict
+        && let Err(error) = keeper::end_keeper(&claim, KeeperEnding::Terminate)
+    {
+        tracing::warn!(slot, %error, "the keeper can't be told to end");
+    }
 }
 
 async fn sleep_until(due: Option<tokio::time::Instant>) {

@@ -14,7 +14,7 @@ use runbook_core::state::{IllegalEvent, RunState};
 use sha2::{Digest, Sha256};
 
 use super::dispatcher::{Conduct, Dispatcher, Ending, Parts, now};
-use super::environment::Environment;
+use super::environment::{EncodedSecret, Environment};
 use super::files::hex;
 use super::message::Message;
 use super::printed::Printed;
@@ -98,6 +98,9 @@ pub enum SessionError {
         /// The secret.
         secret: String,
     },
+    /// A variable holds a secret in a form that can't be stored masked.
+    #[error(transparent)]
+    EncodedSecret(#[from] EncodedSecret),
     /// A decision about an interrupted step of which something still runs.
     #[error("`{step}` was interrupted, and processes of it still run: {processes}")]
     StillRuns {
@@ -127,7 +130,7 @@ impl SessionError {
             Self::Store(error) => of(error.family()),
             Self::Journal(error) => of(error.family()),
             Self::Lock(error) => of(error.family()),
-            Self::Secrets(_) | Self::SecretInParam { .. } => 2,
+            Self::Secrets(_) | Self::SecretInParam { .. } | Self::EncodedSecret(_) => 2,
             Self::StillRuns { .. } => 7,
             Self::Witness(_)
             | Self::Recover(_)
@@ -304,11 +307,12 @@ pub struct Held {
 /// Where secrets are missing or the store can't be written; then there is no run.
 pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError> {
     let secrets = read_secrets(&new.plan, &new.environment.root, new.outside).await?;
+    let stored = new.environment.masked(&secrets)?;
     let (dir, lock) = create_folder(store, new.id)?;
     let plan_text = plan_text(&new.plan);
     let digest = plan_digest(&plan_text);
-    let environment_text = serde_json::to_string(&new.environment)
-        .expect("an environment is plain data: its maps have text keys");
+    let environment_text =
+        serde_json::to_string(&stored).expect("an environment is plain data: its maps have text keys");
     let directory = dir.directory();
     directory.write_new(RUNBOOK, new.runbook_text.as_bytes())?;
     directory.write_new(PLAN, plan_text.as_bytes())?;
@@ -493,6 +497,7 @@ pub async fn resume<R>(
         return Err(SessionError::ForeignEnvironment { path: dir.path().join(ENVIRONMENT) });
     }
     let secrets = read_secrets(&plan, &environment.root, outside).await?;
+    let environment = environment.unmasked(&secrets);
     let texts = texts_of(dir, &state);
     let recovery = recover(&plan, &state, &texts, dir, &events).await?;
     refuse_while_it_runs(&plan, &recovery, &carry.answers)?;
@@ -504,6 +509,14 @@ pub async fn resume<R>(
             _ => None,
         })
         .collect();
+    if recovery.attached.is_empty() {
+        // Scripts and output files of attempts that nobody keeps any more.
+        let folder = keeper::runtime_directory(surroundings.xdg_runtime_dir.as_deref())
+            .map_err(SessionError::RuntimeDirectory)?;
+        if let Err(error) = keeper::remove_leftover_files(&folder, dir.run().as_str()) {
+            tracing::warn!(%error, "leftovers can't be removed");
+        }
+    }
     let mut fold = SummaryFold::default();
     for event in &events {
         fold.apply(event.at, &event.kind);
@@ -560,11 +573,8 @@ impl Dispatcher<'_> {
             self.tasks.insert(
                 step,
                 super::dispatcher::Task {
-                    attempt,
-                    control: None,
-                    end_check: None,
-                    order: None,
-                    not_ready: None,
+                    attached: Some((slot, boot.clone())),
+                    ..super::dispatcher::Task::new(attempt)
                 },
             );
             tokio::spawn(async move {
