@@ -47,7 +47,13 @@ fn main() {
     report("1 GiB, two secrets", bare, record(&runtime, &helper, folder.path(), "masked", secrets));
 }
 
-fn record(runtime: &tokio::runtime::Runtime, helper: &Helper, folder: &Path, name: &str, secrets: Secrets) -> Duration {
+fn record(
+    runtime: &tokio::runtime::Runtime,
+    helper: &Helper,
+    folder: &Path,
+    name: &str,
+    secrets: Secrets,
+) -> Duration {
     let mut spec = AttemptSpec::new(["bash", "-c", OUTPUT].map(Into::into).to_vec(), folder.to_path_buf());
     spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
     spec.log = Some(folder.join(name));
@@ -73,5 +79,8 @@ async fn run(helper: &Helper, spec: AttemptSpec) {
 }
 
 fn report(work: &str, bare: Duration, kept: Duration) {
-    println!("{work:20} bare {bare:>12.3?}   kept {kept:>12.3?}   {:.2} times", kept.as_secs_f64() / bare.as_secs_f64());
+    println!(
+        "{work:20} bare {bare:>12.3?}   kept {kept:>12.3?}   {:.2} times",
+        kept.as_secs_f64() / bare.as_secs_f64()
+    );
 }

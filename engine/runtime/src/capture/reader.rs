@@ -80,8 +80,8 @@ impl CaptureLog {
         Ok(read)
     }
 
-    /// The last lines of standard output and error together, without their line ends, in the order in which they began to be printed… as far as a
-    /// log can tell. A line over 64 KiB is cut there.
+    /// The last lines of standard output and error together, without their line ends, in the order in which they were completed; unfinished ones
+    /// come last. A line over 64 KiB is cut there.
     ///
     /// # Errors
     /// The log can't be read, or isn't one.

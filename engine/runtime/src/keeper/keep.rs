@@ -26,7 +26,7 @@ use crate::redact::Masker;
 const READ: [i32; 3] = [libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD];
 
 /// Signals that a keeper doesn't follow: it outlives its engine, its terminal and its service on purpose.
-const IGNORED: [i32; 6] =
+pub(super) const IGNORED: [i32; 6] =
     [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR2, libc::SIGPIPE, libc::SIGTSTP];
 
 /// Runs one attempt. What goes wrong before the command starts is reported, as far as anybody listens.
@@ -74,7 +74,8 @@ fn attempt(socket: &OwnedFd, inherit: Vec<OwnedFd>, boot: &str) -> Result<(), No
 /// Leaves the session of the engine, and adopts what the command will leave behind.
 fn become_keeper() -> io::Result<OwnedFd> {
     let signals = system::signals_as_descriptor(&READ)?;
-    system::reset_signals(&IGNORED);
+    // The others are as the helper has them: IGNORED, or at their defaults.
+    system::restore_signals(&READ);
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     rustix::thread::set_name(c"runbook-keeper")?;

@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, SealFlags};
 
 use super::exit::{OUTPUT_FILE_LIMIT, SpawnFailure, SpawnPart};
-use super::keep::errno;
+use super::keep::{IGNORED, errno};
 use super::output::Source;
 use super::spec::AttemptSpec;
 use super::system::{self, Spawn};
@@ -88,6 +88,7 @@ impl Prepared {
             arguments: self.arguments,
             environment: self.environment,
             standard: [stdin, stdout.as_fd(), stderr.as_fd()],
+            ignored: &IGNORED,
         };
         let pid = system::spawn(&request).map_err(failed(SpawnPart::Program))?;
         Ok(Started { pid, sources: self.sources })

@@ -134,6 +134,14 @@ fn signal_set(signals: &[c_int]) -> libc::sigset_t {
     }
 }
 
+/// Sets the dispositions of the given signals to the default.
+pub(super) fn restore_signals(signals: &[c_int]) {
+    for signal in signals {
+        // SAFETY: the default runs no code of ours.
+        unsafe { libc::signal(*signal, libc::SIG_DFL) };
+    }
+}
+
 /// How a range of a file is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RangeLock {
@@ -207,6 +215,8 @@ pub(super) struct Spawn<'a> {
     pub(super) environment: Vec<CString>,
     /// Its standard input, output and error.
     pub(super) standard: [BorrowedFd<'a>; 3],
+    /// The signals that this process ignores, and the program shall not. (Naming all would cost a system call for each.)
+    pub(super) ignored: &'a [c_int],
 }
 
 /// Starts a program in a process group of its own, with all signals at their defaults and none blocked. Everything else that is open must be
@@ -216,7 +226,7 @@ pub(super) fn spawn(request: &Spawn<'_>) -> io::Result<i32> {
     let environment = pointers(&request.environment);
     let mut pid = 0;
     let actions = FileActions::new(&request.standard)?;
-    let attributes = Attributes::new()?;
+    let attributes = Attributes::new(request.ignored)?;
     // SAFETY: program, arguments and environment are NUL-terminated strings in NULL-terminated arrays that live until the call returns, by
     // which time the child has executed the program or failed (the kernel suspends us until then).
     let error = unsafe {
@@ -269,23 +279,20 @@ impl Drop for FileActions {
 struct Attributes(Box<MaybeUninit<libc::posix_spawnattr_t>>);
 
 impl Attributes {
-    fn new() -> io::Result<Self> {
+    fn new(ignored: &[c_int]) -> io::Result<Self> {
         let mut attributes = Box::new(MaybeUninit::uninit());
         // SAFETY: `init` initialises the memory it is given.
         check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
         let mut attributes = Self(attributes);
         let pointer = attributes.0.as_mut_ptr();
         let none = signal_set(&[]);
-        let every: Vec<c_int> = (1..=libc::SIGRTMAX())
-            .filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal))
-            .collect();
-        let every = signal_set(&every);
+        let ignored = signal_set(ignored);
         let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
         // SAFETY: the attributes are initialised, and so are both sets.
         unsafe {
             check(libc::posix_spawnattr_setpgroup(pointer, 0))?;
             check(libc::posix_spawnattr_setsigmask(pointer, &raw const none))?;
-            check(libc::posix_spawnattr_setsigdefault(pointer, &raw const every))?;
+            check(libc::posix_spawnattr_setsigdefault(pointer, &raw const ignored))?;
             check(libc::posix_spawnattr_setflags(pointer, flags as libc::c_short))?;
         }
         Ok(attributes)
