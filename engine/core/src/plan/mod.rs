@@ -1,8 +1,22 @@
-//! The plan: a document with its parameters, resolved, validated, ordered and digested.
+//! The plan: a document with its parameters, resolved, validated, ordered and frozen.
+//!
+//! - `input` says what a plan is made of, `model` what it is;
+//! - `build` is the way from the one to the other;
+//! - `order` knows what waits for what, `names` what each place can see, `check` whether a text is right there;
+//! - `resolve` gives every key its value;
+//! - `unsupported` is the list of what the language has and this release does not do.
 
 mod build;
+mod check;
 mod input;
 mod model;
+mod names;
+mod order;
+mod report;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod unsupported;
 
 pub use build::{build, validate};
 pub use input::{BuildInput, GivenValue, InputFiles, ProjectInput, missing_params};
@@ -10,3 +24,4 @@ pub use model::{
     Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, PLAN_FORMAT,
     Plan, Probe, Question, Retry, Run, SecretSource, Step,
 };
+pub(crate) use resolve::project_value;

@@ -44,6 +44,9 @@ pub struct Plan {
     /// Names and patterns of variables that are let in from outside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pass_env: Vec<String>,
+    /// The project's variables that its texts use: `project.vars.x`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub project_vars: IndexMap<String, Value>,
     /// How many steps may run at a time.
     pub max_parallel: u32,
     /// What a caller sees: expressions.

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::event::{Outcome, RunOutcome};
 use crate::id::{RunId, StepId};
 use crate::moment::Moment;
-use crate::plan::Plan;
+use crate::plan::{Plan, project_value};
 use crate::state::{RunState, Status};
 use crate::template::{
     Context, Reference, StepValue, StepValues, Template, Value, canonical_name, parse_number, value_from_json,
@@ -125,6 +125,7 @@ impl Sight<'_> {
             "params",
             self.plan.params.iter().map(|(name, value)| (name.clone(), value_from_json(value))),
         );
+        context.set("project", project_value(&self.plan.project_vars));
         context.set_names(
             "secrets",
             self.plan.secrets.keys().map(|name| {

@@ -18,6 +18,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use analysis::is_plain_text;
 pub use context::{Context, StepValue, StepValues};
 pub use error::{RenderError, TemplateError};
 pub use expression::Expression;

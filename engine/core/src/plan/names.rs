@@ -1,0 +1,206 @@
+//! Which names a place of a runbook can see: what is declared, which steps are over by then, and what each of them has.
+
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
+
+use super::order::Order;
+use crate::document::model::{Action, Probe, Project, Runbook, Step};
+use crate::template::{Names, SecretUse, StepNames, StepScope, StepUse, canonical_name};
+
+/// What the top level's `env` may use of `run` (language.md §1).
+pub(super) const RUN_AT_THE_TOP: &[&str] = &["id", "name", "user", "host"];
+/// What a command's result is called in `expect`, `warn` and `outputs`.
+pub(super) const COMMAND_NAMES: &[&str] = &["exit_code", "stdout", "stderr", "json", "lines", "number"];
+/// What every step has.
+const COMMON_FIELDS: &[&str] =
+    &["outcome", "succeeded", "failed", "skipped", "outputs", "by", "artifacts", "duration", "attempts"];
+/// How many ids are listed or compared for suggestions, in all.
+const LISTED_MAX: usize = 300_000;
+
+/// The bare names of a probe (language.md §5).
+pub(super) const fn probe_names(probe: &Probe) -> &'static [&'static str] {
+    match probe {
+        Probe::Run(_) => COMMAND_NAMES,
+        Probe::Http(_) => &["status", "headers", "body", "json", "elapsed"],
+        Probe::Tcp(_) => &["open", "elapsed"],
+        Probe::File(_) => &["exists", "size", "age", "modified", "sha256"],
+        _ => &[],
+    }
+}
+
+/// The name that tells whether a probe succeeded by itself; expected where no expectation mentions it.
+pub(super) const fn success_name(probe: &Probe) -> &'static str {
+    match probe {
+        Probe::Http(_) => "status",
+        Probe::Tcp(_) => "open",
+        Probe::File(_) => "exists",
+        _ => "exit_code",
+    }
+}
+
+/// The environment variables that a place can name.
+#[derive(Debug, Clone)]
+pub(super) struct Environment {
+    /// All of them.
+    pub(super) names: Names,
+    /// Those whose templates use a secret, which count as secrets themselves.
+    pub(super) secret: BTreeSet<String>,
+}
+
+impl Environment {
+    pub(super) fn empty() -> Self {
+        Self { names: Names::none(), secret: BTreeSet::new() }
+    }
+
+    /// Adds a variable, or gives one another meaning.
+    pub(super) fn set(&mut self, name: &str, is_secret: bool) {
+        if let Names::Known(known) = &mut self.names {
+            known.insert(name.to_owned());
+        }
+        if is_secret {
+            self.secret.insert(name.to_owned());
+        } else {
+            self.secret.remove(name);
+        }
+    }
+}
+
+/// The steps that can be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// None: no step has run.
+    Nothing,
+    /// Those that are surely over when this step starts.
+    Before(usize),
+    /// Those, and the step itself.
+    BeforeAndItself(usize),
+    /// All: the run is over.
+    Everything,
+}
+
+/// One place of a runbook.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) reach: Reach,
+    pub(super) secrets: SecretUse,
+    pub(super) env: &'a Environment,
+    pub(super) run: &'a [&'a str],
+    pub(super) bare: &'a [&'a str],
+}
+
+impl<'a> Place<'a> {
+    /// The same place with the names of a result.
+    pub(super) fn with_bare(self, bare: &'a [&'a str]) -> Self {
+        Self { bare, ..self }
+    }
+
+    /// The same place where secrets may be used.
+    pub(super) fn with_secrets(self) -> Self {
+        Self { secrets: SecretUse::Allowed, ..self }
+    }
+
+    /// The same place where the step's own result is known.
+    pub(super) fn with_itself(self) -> Self {
+        let reach = match self.reach {
+            Reach::Before(step) => Reach::BeforeAndItself(step),
+            other => other,
+        };
+        Self { reach, ..self }
+    }
+}
+
+/// What a runbook declares.
+pub(super) struct Declared<'d> {
+    pub(super) runbook: &'d Runbook,
+    pub(super) params: Names,
+    pub(super) secrets: Names,
+    pub(super) project_vars: Names,
+    pub(super) steps: Vec<&'d Step>,
+    pub(super) order: &'d Order,
+    by_name: HashMap<String, usize>,
+    listed: Cell<usize>,
+}
+
+impl<'d> Declared<'d> {
+    pub(super) fn new(runbook: &'d Runbook, project: Option<&Project>, order: &'d Order) -> Self {
+        let steps: Vec<&Step> = runbook.top_steps().collect();
+        let mut by_name = HashMap::with_capacity(steps.len());
+        for (index, step) in steps.iter().enumerate() {
+            by_name.entry(canonical_name(&step.id)).or_insert(index);
+        }
+        let vars = project
+            .map_or_else(Names::none, |project| Names::known(project.vars.keys().map(|key| key.as_str())));
+        Self {
+            runbook,
+            params: Names::known(runbook.params.keys().map(|key| key.as_str())),
+            secrets: Names::known(runbook.secrets.keys().map(|key| key.as_str())),
+            project_vars: vars,
+            steps,
+            order,
+            by_name,
+            listed: Cell::new(0),
+        }
+    }
+
+    /// The step of this name, `-` and `_` being the same.
+    pub(super) fn step(&self, id: &str) -> Option<usize> {
+        self.by_name.get(id).or_else(|| self.by_name.get(&canonical_name(id))).copied()
+    }
+}
+
+/// The steps as one place sees them.
+pub(super) struct StepsInReach<'c, 'd> {
+    pub(super) declared: &'c Declared<'d>,
+    pub(super) reach: Reach,
+}
+
+impl StepScope for StepsInReach<'_, '_> {
+    fn find(&self, id: &str) -> Option<StepUse> {
+        let found = self.declared.step(id)?;
+        let available = match self.reach {
+            Reach::Nothing => false,
+            Reach::Everything => true,
+            Reach::Before(own) if own == found => return Some(StepUse::Itself),
+            Reach::BeforeAndItself(own) if own == found => true,
+            Reach::Before(own) | Reach::BeforeAndItself(own) => {
+                self.declared.order.is_finished_before(found, own)
+            }
+        };
+        Some(if available {
+            StepUse::Available(step_names(self.declared.steps[found]))
+        } else {
+            StepUse::NotFinished
+        })
+    }
+
+    fn ids(&self) -> Vec<String> {
+        // In a long runbook full of mistakes the later ones get no suggestions: looking for them would take longer than all else.
+        let steps = &self.declared.steps;
+        let listed = self.declared.listed.get();
+        let count = if listed + steps.len() <= LISTED_MAX { steps.len() } else { steps.len().min(20) };
+        self.declared.listed.set(listed + count);
+        steps.iter().take(count).map(|step| step.id.to_string()).collect()
+    }
+}
+
+/// What a finished step has.
+fn step_names(step: &Step) -> StepNames {
+    let declared = || Names::known(step.outputs.keys().map(|key| key.as_str()));
+    let (own, outputs): (&[&str], Names) = match &step.action {
+        // What a command appends to RUNBOOK_OUTPUT is only known when it has.
+        Action::Run(_) => (COMMAND_NAMES, Names::Open),
+        Action::Check(check) => match &check.probe {
+            Probe::Run(_) => (COMMAND_NAMES, Names::Open),
+            Probe::Http(_) => (&["json"], declared()),
+            _ => (&[], declared()),
+        },
+        Action::Approve(_) | Action::Manual(_) => (&["fields"], declared()),
+        // Refused or mistaken for another reason: nothing more is said of it.
+        _ => return StepNames::any(),
+    };
+    StepNames {
+        fields: Names::known(COMMON_FIELDS.iter().chain(own).copied()),
+        outputs,
+        answers: Names::none(),
+    }
+}

@@ -1,0 +1,96 @@
+//! The mistakes found while a plan is made.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Diagnostics, suggest};
+use crate::document::text::Text;
+use crate::source::{Source, Span};
+use crate::template::TemplateError;
+
+/// How many names are compared with mistyped ones in all: near names for the first mistakes of a long runbook, not for all of them.
+const COMPARED_MAX: usize = 1_000_000;
+
+/// Collects mistakes in one text.
+pub(super) struct Report {
+    source: Source,
+    file: Arc<str>,
+    diagnostics: Diagnostics,
+    compared: usize,
+}
+
+impl Report {
+    pub(super) fn new(source: &Source) -> Self {
+        Self {
+            source: source.clone(),
+            file: source.shared_name(),
+            diagnostics: Diagnostics::new(),
+            compared: 0,
+        }
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    pub(super) fn into_diagnostics(self) -> Diagnostics {
+        self.diagnostics
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.diagnostics.has_errors()
+    }
+
+    pub(super) fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub(super) fn make(&self, code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(&self.file, code, span, message)
+    }
+
+    pub(super) fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) {
+        let diagnostic = self.make(code, span, message);
+        self.push(diagnostic);
+    }
+
+    /// An error with the nearest candidate as help, as long as looking for it stays cheap.
+    pub(super) fn unknown<'c>(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: String,
+        word: &str,
+        candidates: impl ExactSizeIterator<Item = &'c str>,
+    ) {
+        let mut diagnostic = self.make(code, span, message);
+        self.compared += candidates.len();
+        if self.compared <= COMPARED_MAX
+            && let Some(near) = suggest(word, candidates)
+        {
+            diagnostic = diagnostic.with_help(format!("did you mean `{near}`?"));
+        }
+        self.push(diagnostic);
+    }
+
+    /// Mistakes in a template or expression, at their places in the file.
+    pub(super) fn template(&mut self, text: &Text, errors: impl IntoIterator<Item = TemplateError>) {
+        for error in errors {
+            self.at(text, error.range, error.code, error.message, error.help);
+        }
+    }
+
+    /// A mistake in a part of a text.
+    pub(super) fn at(
+        &mut self,
+        text: &Text,
+        range: Range<usize>,
+        code: &'static str,
+        message: String,
+        help: Option<String>,
+    ) {
+        let mut diagnostic = self.make(code, text.source_span(range), message);
+        diagnostic.help = help;
+        self.push(diagnostic);
+    }
+}

@@ -1,0 +1,10 @@
+//! From what an author wrote to what a run needs: values, defaults applied, every text checked.
+
+mod action;
+mod environment;
+mod params;
+mod step;
+
+pub(super) use params::{plain_params, values};
+pub(super) use step::Resolver;
+pub(crate) use step::project_value;

@@ -1,0 +1,308 @@
+//! One step: its common keys, with `defaults` where it says nothing.
+
+use indexmap::IndexMap;
+
+use super::environment;
+use crate::document::model::{self as document, Action, Probe, Runbook, Step};
+use crate::document::text::{Map, Text};
+use crate::duration::Duration;
+use crate::plan::check::Checker;
+use crate::plan::input::InputFiles;
+use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, Step as Resolved};
+use crate::plan::names::{COMMAND_NAMES, Environment, Place, RUN_AT_THE_TOP, Reach, probe_names};
+use crate::template::{Context, Scope, SecretUse, Template, Value, value_from_json};
+
+/// Between SIGTERM and SIGKILL where nothing is said (language.md §3).
+const GRACE: Duration = Duration::from_secs(10);
+/// How much of an attempt's output is kept where nothing is said.
+const LOG_LIMIT: u64 = 64 << 20;
+/// How long one probe over the network may take where nothing is said.
+const NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Resolves the steps of one runbook, and checks all its texts.
+pub(in crate::plan) struct Resolver<'d> {
+    pub(in crate::plan) checker: Checker<'d>,
+    /// What is known before the steps are: parameters above all.
+    pub(in crate::plan) plan: Plan,
+    /// The project's variables.
+    pub(in crate::plan) vars: IndexMap<String, serde_json::Value>,
+    /// `--on-failure`.
+    pub(in crate::plan) on_failure: Option<OnFailure>,
+    /// Absent where only mistakes are looked for.
+    pub(in crate::plan) files: Option<&'d dyn InputFiles>,
+    /// The top's variables, and those with `defaults`.
+    env: Environment,
+    default_env: Environment,
+}
+
+impl<'d> Resolver<'d> {
+    pub(in crate::plan) fn new(
+        checker: Checker<'d>,
+        plan: Plan,
+        vars: IndexMap<String, serde_json::Value>,
+        on_failure: Option<OnFailure>,
+        files: Option<&'d dyn InputFiles>,
+    ) -> Self {
+        let (env, default_env) = (Environment::empty(), Environment::empty());
+        Self { checker, plan, vars, on_failure, files, env, default_env }
+    }
+
+    fn runbook(&self) -> &'d Runbook {
+        self.checker.declared.runbook
+    }
+
+    /// Everything at the top that isn't a step.
+    pub(in crate::plan) fn top(&mut self) {
+        let runbook = self.runbook();
+        let nothing = Environment::empty();
+        let place = Place {
+            reach: Reach::Nothing,
+            secrets: SecretUse::Refused,
+            env: &nothing,
+            run: RUN_AT_THE_TOP,
+            bare: &[],
+        };
+        environment::check(&mut self.checker, &runbook.env, place);
+        self.env = environment::environment(&entries(&runbook.env), &nothing);
+        self.plan.env = texts(&runbook.env);
+        self.title(runbook, place);
+        self.defaults(runbook);
+        let env = self.env.clone();
+        let place = Place { reach: Reach::Everything, env: &env, run: Scope::RUN_NAMES, ..place };
+        for (name, expression) in runbook.outputs.iter() {
+            self.checker.expression(expression, place);
+            self.plan.outputs.insert(name.to_string(), expression.to_string());
+        }
+    }
+
+    /// The title is shown before there is a run, so it is rendered now.
+    fn title(&mut self, runbook: &Runbook, place: Place<'_>) {
+        let Some(title) = &runbook.title else { return };
+        self.plan.title = title.to_string();
+        let Some(template) = self.checker.text(title, Place { run: &[], ..place }) else { return };
+        if self.files.is_none() || self.checker.report.has_errors() {
+            return;
+        }
+        match template.render(&self.known()) {
+            Ok(text) => self.plan.title = text,
+            Err(error) => self.checker.report.at(title, error.range, error.code, error.message, error.help),
+        }
+    }
+
+    fn defaults(&mut self, runbook: &Runbook) {
+        let defaults = &runbook.defaults;
+        let env = self.env.clone();
+        // They hold for every step, so no step is surely over.
+        let place = Place {
+            reach: Reach::Nothing,
+            secrets: SecretUse::Refused,
+            env: &env,
+            run: Scope::RUN_NAMES,
+            bare: &[],
+        };
+        environment::check(&mut self.checker, &defaults.env, place);
+        self.default_env = environment::environment(&entries(&defaults.env), &env);
+        let env = self.default_env.clone();
+        if let Some(cwd) = &defaults.cwd {
+            self.checker.text(cwd, Place { env: &env, ..place });
+        }
+        self.shell_is_no_template(defaults.shell.as_ref());
+    }
+
+    fn shell_is_no_template(&mut self, shell: Option<&document::Shell>) {
+        let words = match shell {
+            None => return,
+            Some(document::Shell::Name(name)) => std::slice::from_ref(name),
+            Some(document::Shell::Argv(argv)) => argv.as_slice(),
+        };
+        for word in words {
+            if let Some(at) = word.find("{{") {
+                let message = "`shell` is no template: what reads a script must be known before".to_owned();
+                self.checker.report.at(word, at..at + 2, "template-place", message, None);
+            }
+        }
+    }
+
+    /// The context of what is known before a run: parameters and the project's variables.
+    fn known(&self) -> Context {
+        let mut context = Context::new();
+        let params = self.plan.params.iter().map(|(name, value)| (name.clone(), value_from_json(value)));
+        context.set_names("params", params);
+        context.set("project", project_value(&self.vars));
+        context
+    }
+
+    /// A step, with `needs` still those of declaration; `None` where it has no well-formed id or no action.
+    pub(in crate::plan) fn step(&mut self, index: usize, finally: bool) -> Option<Resolved> {
+        let runbook = self.runbook();
+        let step = self.checker.declared.steps[index];
+        let approve = matches!(step.action, Action::Approve(_));
+        let merged =
+            if approve { entries(&step.env) } else { environment::merge(&runbook.defaults.env, &step.env) };
+        let own;
+        let env = match (approve, step.env.is_empty()) {
+            (true, _) => &self.env.clone(),
+            (false, true) => &self.default_env.clone(),
+            (false, false) => {
+                own = environment::environment(&merged, &self.env);
+                &own
+            }
+        };
+        let place = Place {
+            reach: Reach::Before(index),
+            secrets: SecretUse::Refused,
+            env,
+            run: Scope::RUN_NAMES,
+            bare: &[],
+        };
+        if !step.env.is_empty() {
+            let inherited = self.default_env.clone();
+            environment::check(&mut self.checker, &step.env, Place { env: &inherited, ..place });
+        }
+        self.shell_is_no_template(step.shell.as_ref());
+        let shell = shell_argv(step.shell.as_ref().or(runbook.defaults.shell.as_ref()));
+        self.common_texts(step, place);
+        let action = self.action(step, place, &shell);
+        let outputs = self.outputs(step, place);
+        let inputs = self.inputs(step);
+        let defaults = &runbook.defaults;
+        let attempts = matches!(step.action, Action::Run(_) | Action::Check(_));
+        let log_limit = step.log_limit.or(defaults.log_limit).map_or(LOG_LIMIT, |size| size.0);
+        Some(Resolved {
+            id: step.id.parse().ok()?,
+            title: step.title.as_ref().map(Text::to_string),
+            description: step.description.as_ref().map(Text::to_string),
+            needs: Vec::new(),
+            finally,
+            when: step.when.as_ref().map(|when| when.to_string()),
+            action: action?,
+            timeout: timeout(step, defaults.timeout),
+            grace: step.grace.or(defaults.grace).unwrap_or(GRACE),
+            retry: step.retry.as_deref().or(defaults.retry.as_ref()).filter(|_| attempts).and_then(retry),
+            on_failure: if approve { OnFailure::Stop } else { self.on_failure_of(step) },
+            on_interrupt: on_interrupt(step.on_interrupt.or(defaults.on_interrupt)),
+            env: merged.into_iter().map(|(name, text)| (name, text.to_string())).collect(),
+            cwd: step.cwd.as_ref().or(defaults.cwd.as_ref().filter(|_| attempts)).map(Text::to_string),
+            shell,
+            outputs,
+            inputs,
+            artifacts: step.artifacts.iter().map(Text::to_string).collect(),
+            log_limit,
+            source: Some(step.source.iter().map(Text::as_str).collect::<Vec<_>>().join(", "))
+                .filter(|source| !source.is_empty()),
+        })
+    }
+
+    fn common_texts(&mut self, step: &Step, place: Place<'_>) {
+        for text in [&step.title, &step.description, &step.cwd].into_iter().flatten() {
+            self.checker.text(text, place);
+        }
+        if let Some(when) = &step.when {
+            self.checker.condition(when, place);
+        }
+        for glob in &step.artifacts {
+            self.checker.text(glob, place.with_itself());
+        }
+    }
+
+    fn outputs(&mut self, step: &Step, place: Place<'_>) -> IndexMap<String, String> {
+        let bare = match &step.action {
+            Action::Run(_) => COMMAND_NAMES,
+            Action::Check(check) => probe_names(&check.probe),
+            _ => &[],
+        };
+        let place = place.with_itself().with_bare(bare);
+        for (_, expression) in step.outputs.iter() {
+            self.checker.expression(expression, place);
+        }
+        step.outputs.iter().map(|(name, expression)| (name.to_string(), expression.to_string())).collect()
+    }
+
+    /// The files that a step names, as they are now.
+    fn inputs(&mut self, step: &Step) -> Inputs {
+        let globs: Vec<String> = step.inputs.iter().map(Text::to_string).collect();
+        let (Some(files), Some(first)) = (self.files, step.inputs.first()) else {
+            return Inputs { globs, files: IndexMap::new() };
+        };
+        let cwd = step.cwd.as_ref().or(self.runbook().defaults.cwd.as_ref());
+        let found = match cwd.map(|cwd| self.known_text(cwd)).transpose() {
+            Ok(cwd) => files.hash(cwd.as_deref(), &globs),
+            Err(why) => Err(why),
+        };
+        let files = found.unwrap_or_else(|why| {
+            self.checker.report.error("inputs", first.span(), format!("`inputs`: {why}"));
+            IndexMap::new()
+        });
+        Inputs { globs, files }
+    }
+
+    /// A text of which all must be known before a run.
+    fn known_text(&self, text: &Text) -> Result<String, String> {
+        let Some(template) = Template::parse(text).ok().filter(|template| !template.is_literal()) else {
+            return Ok(text.to_string());
+        };
+        template.render(&self.known()).map_err(|_| {
+            "these files are part of what is approved, but where they are is only known in the run: use only params and project.vars in `cwd`".to_owned()
+        })
+    }
+
+    fn on_failure_of(&self, step: &Step) -> OnFailure {
+        match step.on_failure.or(self.runbook().defaults.on_failure) {
+            None => self.on_failure.unwrap_or(OnFailure::Stop),
+            // `ask` is refused, so what it becomes is never run.
+            Some(document::OnFailure::Stop | document::OnFailure::Ask) => OnFailure::Stop,
+            Some(document::OnFailure::Continue) => OnFailure::Continue,
+            Some(document::OnFailure::Warn) => OnFailure::Warn,
+        }
+    }
+}
+
+/// `project` in templates.
+pub(crate) fn project_value(vars: &IndexMap<String, serde_json::Value>) -> Value {
+    let vars = Value::from_pairs(vars.iter().map(|(name, value)| (name.clone(), value_from_json(value))));
+    Value::from_pairs([("vars", vars)])
+}
+
+fn entries(map: &Map<Text, true>) -> IndexMap<String, Text> {
+    map.iter().map(|(name, text)| (name.to_string(), text.clone())).collect()
+}
+
+fn texts(map: &Map<Text, true>) -> IndexMap<String, String> {
+    map.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
+}
+
+/// A shell as the command that is given the script's file; empty: `bash`, else `sh`.
+fn shell_argv(shell: Option<&document::Shell>) -> Vec<String> {
+    match shell {
+        None => Vec::new(),
+        Some(document::Shell::Name(name)) => vec![name.to_string()],
+        Some(document::Shell::Argv(argv)) => argv.iter().map(Text::to_string).collect(),
+    }
+}
+
+/// What bounds an attempt or a probe; gates are bounded by `expires`.
+fn timeout(step: &Step, default: Option<Duration>) -> Option<Duration> {
+    match &step.action {
+        Action::Run(_) => step.timeout.or(default),
+        Action::Check(check) => {
+            let network = matches!(check.probe, Probe::Http(_) | Probe::Tcp(_));
+            step.timeout.or(default).or(Some(NETWORK_TIMEOUT).filter(|_| network))
+        }
+        _ => None,
+    }
+}
+
+fn retry(retry: &document::Retry) -> Option<Retry> {
+    let document::Retry { times, delay, backoff, max_delay, jitter, exit_codes } = retry;
+    let exit_codes = exit_codes.iter().flatten().map(|code| i32::from(*code)).collect();
+    let (times, delay, backoff, max_delay, jitter) = (*times, *delay, *backoff, *max_delay, *jitter);
+    (times > 0).then_some(Retry { times, delay, backoff, max_delay, jitter, exit_codes })
+}
+
+fn on_interrupt(word: Option<document::OnInterrupt>) -> OnInterrupt {
+    match word {
+        None | Some(document::OnInterrupt::Ask) => OnInterrupt::Ask,
+        Some(document::OnInterrupt::Rerun) => OnInterrupt::Rerun,
+        Some(document::OnInterrupt::Fail) => OnInterrupt::Fail,
+    }
+}

@@ -1,0 +1,196 @@
+//! What the language has and this release does not do: refused by name, never ignored. This is the one list of it.
+
+use super::input::ProjectInput;
+use super::report::Report;
+use crate::diagnostic::Diagnostics;
+use crate::document::model::{
+    Action, Approve, Check, Gate, Manual, OnFailure, Probe, Project, Rollback, Runbook, Step,
+};
+use crate::document::node::{Node, Value};
+use crate::document::yaml;
+use crate::source::{Source, Span};
+
+/// A key that is refused: its name, what to say of it where that is not the name, and whether it is there.
+type Refused<T> = (&'static str, Option<&'static str>, fn(&T) -> bool);
+
+const TOP: &[Refused<Runbook>] = &[
+    ("lock", None, |runbook| runbook.lock.is_some()),
+    ("window", None, |runbook| runbook.window.is_some()),
+    ("schedule", None, |runbook| !runbook.schedule.is_empty()),
+    ("triggers", None, |runbook| runbook.triggers.is_some()),
+    // Without any undo there is nothing that `ask` and `manual` would not do.
+    ("rollback", Some("`rollback: auto`"), |runbook| runbook.rollback == Rollback::Auto),
+];
+
+const DEFAULTS: &[Refused<Runbook>] = &[
+    ("on", None, |runbook| runbook.defaults.on.is_some()),
+    ("on_failure", Some("`on_failure: ask`"), |runbook| runbook.defaults.on_failure == Some(OnFailure::Ask)),
+];
+
+const STEP: &[Refused<Step>] = &[
+    ("undo", None, |step| step.undo.is_some()),
+    ("ask", None, |step| step.ask.is_some()),
+    ("done_when", None, |step| step.done_when.is_some()),
+    ("deadline", None, |step| step.deadline.is_some()),
+    ("escalate", None, |step| step.escalate.is_some()),
+    ("lock", None, |step| step.lock.is_some()),
+    ("window", None, |step| step.window.is_some()),
+    ("for_each", None, |step| step.for_each.is_some()),
+    ("max_parallel", None, |step| step.max_parallel.is_some()),
+    ("batches", None, |step| step.batches.is_some()),
+    ("max_failures", None, |step| step.max_failures.is_some()),
+    ("on", None, |step| step.on.is_some()),
+    ("on_failure", Some("`on_failure: ask`"), |step| step.on_failure == Some(OnFailure::Ask)),
+    ("interactive", None, |step| matches!(&step.action, Action::Run(run) if run.interactive)),
+];
+
+/// Actions that no step can have yet.
+const ACTIONS: &[&str] = &["choose", "wait", "http", "notify", "call", "steps"];
+
+/// Probes that no check can have yet.
+const PROBES: &[&str] = &["dns", "tls", "prometheus", "postgres", "redis", "disk"];
+
+const GATE: &[Refused<Gate>] = &[
+    ("from", None, |gate| gate.from.is_some()),
+    ("fields", None, |gate| !gate.fields.is_empty()),
+    ("escalate", None, |gate| gate.escalate.is_some()),
+];
+
+const APPROVE: &[Refused<Approve>] = &[
+    ("quorum", Some("a `quorum` above 1"), |approve| approve.quorum.get() > 1),
+    ("self", None, |approve| approve.self_counts.is_some()),
+    ("signed", None, |approve| approve.signed),
+];
+
+const PROJECT: &[Refused<Project>] = &[
+    ("groups", None, |project| !project.groups.is_empty()),
+    ("people", None, |project| !project.people.is_empty()),
+    ("channels", None, |project| !project.channels.is_empty()),
+    ("escalation", None, |project| !project.escalation.is_empty()),
+    ("targets", None, |project| !project.targets.is_empty()),
+    ("calendars", None, |project| !project.calendars.is_empty()),
+    ("keep", None, |project| project.keep.succeeded.is_some() || project.keep.failed.is_some()),
+];
+
+/// Reports what a runbook uses of it.
+pub(super) fn refuse(runbook: &Runbook, report: &mut Report) {
+    let mut refusal = Refusal::new(report);
+    refusal.of(TOP, runbook, &[]);
+    refusal.of(DEFAULTS, runbook, &[Segment::Key("defaults")]);
+    for (list, steps) in [("steps", &runbook.steps), ("finally", &runbook.finally)] {
+        for (index, step) in steps.iter().enumerate() {
+            refusal.step(step, [Segment::Key(list), Segment::Index(index)]);
+        }
+    }
+}
+
+/// Reports what a project uses of it.
+pub(super) fn refuse_project(input: ProjectInput<'_>) -> Diagnostics {
+    let mut report = Report::new(input.source);
+    Refusal::new(&mut report).of(PROJECT, input.project, &[]);
+    report.into_diagnostics()
+}
+
+/// One part of the way from the root of a file to a key.
+#[derive(Clone, Copy)]
+enum Segment {
+    Key(&'static str),
+    Index(usize),
+}
+
+struct Refusal<'r> {
+    report: &'r mut Report,
+    keys: Keys,
+}
+
+impl<'r> Refusal<'r> {
+    fn new(report: &'r mut Report) -> Self {
+        let keys = Keys { source: report.source().clone(), tree: None };
+        Self { report, keys }
+    }
+
+    fn of<T>(&mut self, table: &[Refused<T>], value: &T, path: &[Segment]) {
+        for (key, said, is_there) in table {
+            if is_there(value) {
+                self.refuse(key, *said, path);
+            }
+        }
+    }
+
+    fn refuse(&mut self, key: &'static str, said: Option<&'static str>, path: &[Segment]) {
+        let span = self.keys.span_of(path, key);
+        let said = said.map_or_else(|| format!("`{key}`"), str::to_owned);
+        let message = format!("{said} is not supported yet");
+        self.report.error("not-supported-yet", span, message);
+    }
+
+    fn step(&mut self, step: &Step, path: [Segment; 2]) {
+        self.of(STEP, step, &path);
+        let action = step.action.key();
+        if let Some(key) = ACTIONS.iter().find(|known| **known == action) {
+            self.refuse(key, None, &path);
+        }
+        let [list, index] = path;
+        match &step.action {
+            Action::Check(check) => self.check(check, &[list, index, Segment::Key("check")]),
+            Action::Run(run) => {
+                if let Some(background) = &run.background {
+                    let path = [list, index, Segment::Key("background"), Segment::Key("ready")];
+                    self.check(&background.ready, &path);
+                }
+            }
+            Action::Approve(approve) => self.approve(approve, &[list, index, Segment::Key("approve")]),
+            Action::Manual(manual) => self.manual(manual, &[list, index, Segment::Key("manual")]),
+            _ => {}
+        }
+    }
+
+    fn check(&mut self, check: &Check, path: &[Segment]) {
+        let probe = Probe::key(&check.probe);
+        if let Some(key) = PROBES.iter().find(|known| **known == probe) {
+            self.refuse(key, None, path);
+        }
+    }
+
+    fn approve(&mut self, approve: &Approve, path: &[Segment]) {
+        self.of(GATE, &approve.gate, path);
+        self.of(APPROVE, approve, path);
+    }
+
+    fn manual(&mut self, manual: &Manual, path: &[Segment]) {
+        self.of(GATE, &manual.gate, path);
+    }
+}
+
+/// Finds keys in a file again. Documents keep no places of keys, and most have nothing to refuse, so the text is read for it only when
+/// there is something.
+struct Keys {
+    source: Source,
+    tree: Option<Option<Node>>,
+}
+
+impl Keys {
+    /// The place of a key, else of the nearest that is known on the way to it.
+    fn span_of(&mut self, path: &[Segment], key: &'static str) -> Span {
+        let source = &self.source;
+        let tree = self.tree.get_or_insert_with(|| yaml::read(source, &mut Diagnostics::new()).root);
+        let Some(mut node) = tree.as_ref() else { return Span::default() };
+        for segment in path {
+            let next = match (&node.value, segment) {
+                (Value::Mapping(entries), Segment::Key(name)) => entry(entries, name).map(|(_, value)| value),
+                (Value::Sequence(items), Segment::Index(index)) => items.get(*index),
+                _ => None,
+            };
+            let Some(next) = next else { return node.span };
+            node = next;
+        }
+        match &node.value {
+            Value::Mapping(entries) => entry(entries, key).map_or(node.span, |(key, _)| key.span),
+            _ => node.span,
+        }
+    }
+}
+
+fn entry<'n>(entries: &'n [(Node, Node)], name: &str) -> Option<&'n (Node, Node)> {
+    entries.iter().find(|(key, _)| key.scalar().is_some_and(|key| &*key.text == name))
+}
