@@ -24,7 +24,8 @@ pub enum Input {
         host: String,
         /// The program's version.
         version: String,
-        /// What became of each attempt that ran when the last engine ended.
+        /// What became of each attempt that ran when the last engine ended, and of
+        /// each background command that lived then; one that isn't named lives on.
         found: Vec<(usize, Found)>,
         /// Inputs that are no longer what was approved: step, path, new hash.
         changed_inputs: Vec<(usize, String, Option<String>)>,
@@ -62,7 +63,8 @@ pub enum Input {
         /// Its name.
         signal: String,
     },
-    /// Somebody wants the run to end.
+    /// Somebody wants the run to end. Of a run that no process carries on this
+    /// comes first, and then [`Input::Resumed`], so that nothing starts in between.
     Cancelled {
         /// Who.
         by: String,
@@ -189,6 +191,12 @@ impl Refusal {
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
         Self { kind: RefusalKind::Usage, message: message.into() }
+    }
+
+    /// What is asked for is so already.
+    #[must_use]
+    pub fn unchanged(message: impl Into<String>) -> Self {
+        Self { kind: RefusalKind::Unchanged, message: message.into() }
     }
 
     /// A refusal of what may not be.

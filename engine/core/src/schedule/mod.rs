@@ -7,10 +7,14 @@
 //! where the inputs come from.
 
 mod advance;
+mod follow;
 mod gate;
 mod input;
+mod judge;
 mod offline;
 mod resume;
+mod settle;
+mod start;
 
 pub use advance::advance;
 pub use gate::{gate_digest, needs_reason};

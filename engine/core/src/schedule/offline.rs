@@ -4,9 +4,10 @@
 //! and what it leaves to run waits for `resume`. Where it leaves nothing, the
 //! run is ended there and then.
 
-use super::advance::follow_up;
-use super::gate;
-use super::input::{Answer, Attendance, Circumstances, Refusal};
+use super::follow::follow_unattended;
+use super::input::{Answer, Circumstances, Refusal};
+use super::judge::judge;
+use super::settle::settle;
 use crate::event::EventKind;
 use crate::plan::Plan;
 use crate::state::{IllegalEvent, RunState};
@@ -24,55 +25,37 @@ pub fn record_answer(
     circumstances: &Circumstances<'_>,
 ) -> Result<(Vec<EventKind>, Result<(), Refusal>), IllegalEvent> {
     let mut events = Vec::new();
+    let mut record = |state: &mut RunState, next: Vec<EventKind>| {
+        for event in next {
+            state.apply(plan, circumstances.now, &event)?;
+            events.push(event);
+        }
+        Ok::<(), IllegalEvent>(())
+    };
     // What fell due while nobody looked comes first, once.
-    for event in gate::expired(plan, state, circumstances) {
-        state.apply(plan, circumstances.now, &event)?;
-        events.push(event);
-    }
-    let verdict = match gate::judge(plan, state, answer, circumstances) {
+    repeat(state, &mut record, |state| settle(plan, state, circumstances))?;
+    let verdict = match judge(plan, state, answer, circumstances) {
         Ok(taken) => {
-            for event in taken {
-                state.apply(plan, circumstances.now, &event)?;
-                events.push(event);
-            }
+            record(state, vec![taken])?;
             Ok(())
         }
         Err(refusal) => Err(refusal),
     };
-    if !events.is_empty() {
-        events.extend(end_where_nothing_is_left(plan, state, circumstances)?);
-    }
+    repeat(state, &mut record, |state| follow_unattended(plan, state, circumstances))?;
     Ok((events, verdict))
 }
 
-/// The end of the run, where it follows without starting anything.
-fn end_where_nothing_is_left(
-    plan: &Plan,
+/// Records what follows until nothing more does.
+fn repeat(
     state: &mut RunState,
-    circumstances: &Circumstances<'_>,
-) -> Result<Vec<EventKind>, IllegalEvent> {
-    let mut ahead = state.clone();
-    ahead.parked = None;
-    ahead.stopped = None;
-    let mut events = Vec::new();
+    record: &mut impl FnMut(&mut RunState, Vec<EventKind>) -> Result<(), IllegalEvent>,
+    follows: impl Fn(&RunState) -> Vec<EventKind>,
+) -> Result<(), IllegalEvent> {
     loop {
-        let next = follow_up(plan, &ahead, Attendance::Operator, circumstances);
-        let starts = next
-            .iter()
-            .any(|event| matches!(event, EventKind::StepStarted { .. } | EventKind::GateOpened { .. }));
-        if next.is_empty() || starts {
-            break;
+        let next = follows(state);
+        if next.is_empty() {
+            return Ok(());
         }
-        for event in next {
-            ahead.apply(plan, circumstances.now, &event)?;
-            events.push(event);
-        }
+        record(state, next)?;
     }
-    if ahead.outcome.is_none() {
-        return Ok(Vec::new());
-    }
-    for event in &events {
-        state.apply(plan, circumstances.now, event)?;
-    }
-    Ok(events)
 }

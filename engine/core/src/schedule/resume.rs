@@ -57,9 +57,19 @@ pub fn plan_resume(
         Some(RunOutcome::Failed) | None => {}
     }
     let mut question = Vec::new();
-    let mut answers = Vec::new();
+    let mut answers: Vec<Answer> = Vec::new();
     let mut add = |id: &StepId, word: &str, reason: Option<&str>| -> Result<(), Refusal> {
         let step = decidable(plan, state, id, word)?;
+        if answers.iter().any(|answer| answer.step == *id) {
+            return Err(Refusal::usage(format!("`{id}` is named twice: say one thing about it")));
+        }
+        if reason.is_some_and(|reason| reason.trim().is_empty()) {
+            return Err(Refusal::usage(format!("`{word}` of `{id}` needs a reason: --{word} {id}=REASON")));
+        }
+        if state.outcome.is_some() && plan.steps[step].finally {
+            // It runs again anyway, as the run had ended.
+            return Ok(());
+        }
         if state.steps[step].outcome() == Some(Outcome::Failed) {
             question.push(step);
         }
@@ -89,7 +99,7 @@ pub fn plan_resume(
         .enumerate()
         .filter(|(index, step)| {
             state.steps[*index].outcome() == Some(Outcome::Failed)
-                && step.on_failure == OnFailure::Stop
+                && step.on_failure != OnFailure::Warn
                 && !step.finally
                 && !question.contains(index)
                 && !state.gates.contains_key(index)
@@ -179,9 +189,18 @@ fn decidable(plan: &Plan, state: &RunState, id: &StepId, word: &str) -> Result<u
         )));
     }
     let known = &state.steps[step];
+    let asks = plan.steps[step].action.question().is_some();
+    if state.outcome.is_some() && plan.steps[step].finally && word != "retry" {
+        return Err(Refusal::usage(format!(
+            "`{id}` stands under finally, which runs again by itself: there is nothing to {word}"
+        )));
+    }
     match known.status {
+        Status::Running(_) if asks && word != "done" => Err(Refusal::usage(format!(
+            "the question of `{id}` is open: answer it, there is nothing to {word}"
+        ))),
         Status::Ended(Outcome::Failed | Outcome::Interrupted) | Status::Running(_) => Ok(step),
-        Status::Ended(Outcome::Cancelled) if known.result.attempt > 0 => Ok(step),
+        Status::Ended(Outcome::Cancelled) if known.was_cut_off() => Ok(step),
         Status::Ended(outcome) => Err(Refusal::usage(format!(
             "`{id}` {outcome}: only a step that failed or was interrupted can be told to {word}"
         ))),

@@ -1,0 +1,302 @@
+//! What follows from the state alone, one round at a time.
+
+use super::gate;
+use super::input::{Attendance, Circumstances};
+use super::settle::{bring_up, settle};
+use super::start::start;
+use crate::event::{EventKind, Gate, Outcome, RunOutcome, WaitingFor};
+use crate::plan::{OnFailure, OnInterrupt, Plan};
+use crate::state::{RunState, Status};
+
+/// Which part of the run's steps may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The steps proper.
+    Main,
+    /// Those under `finally`, when all the rest is over.
+    Finally,
+}
+
+/// What is to become of a step of which it isn't known how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It stays as it is: the run is being ended.
+    Moot,
+    /// It is done again, and why that may be, unless the run ends.
+    Declared(&'static str),
+    /// A person decides, or processes of it still run.
+    Undecided,
+}
+
+/// What follows in one round.
+#[derive(Default)]
+pub(super) struct Follow {
+    pub(super) events: Vec<EventKind>,
+    pub(super) end_backgrounds: bool,
+}
+
+impl From<Vec<EventKind>> for Follow {
+    fn from(events: Vec<EventKind>) -> Self {
+        Self { events, end_backgrounds: false }
+    }
+}
+
+/// Whether nothing new may start in this part of the run.
+pub(super) fn is_halting(plan: &Plan, state: &RunState, finally: bool) -> bool {
+    let failing = state.failing.iter().any(|step| plan.steps[*step].finally == finally);
+    let ends = state.cancel.is_some() || state.aborted.is_some() || state.background_failure.is_some();
+    failing || (!finally && ends)
+}
+
+pub(super) fn standing(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    circumstances: &Circumstances<'_>,
+) -> Standing {
+    let declared = &plan.steps[step];
+    if !declared.finally && (state.cancel.is_some() || state.aborted.is_some()) {
+        Standing::Moot
+    } else if state.gates.contains_key(&step)
+        || state.settled.contains_key(&step)
+        || survives(circumstances, step)
+    {
+        Standing::Undecided
+    } else if declared.action.is_repeatable() {
+        Standing::Declared("a check changes nothing and is done again")
+    } else if declared.action.is_background() {
+        Standing::Declared("the background command is started again")
+    } else {
+        match declared.on_interrupt {
+            OnInterrupt::Rerun => Standing::Declared("on_interrupt: rerun"),
+            OnInterrupt::Ask | OnInterrupt::Fail => Standing::Undecided,
+        }
+    }
+}
+
+/// Whether processes of an interrupted step still run.
+fn survives(circumstances: &Circumstances<'_>, step: usize) -> bool {
+    circumstances.survivors.get(&step).is_some_and(|survivors| !survivors.is_empty())
+}
+
+pub(super) fn phase(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Phase {
+    let is_main = |step: &usize| !plan.steps[*step].finally;
+    let goes_on = |step: &usize| match standing(plan, state, *step, circumstances) {
+        Standing::Moot => false,
+        Standing::Undecided => true,
+        Standing::Declared(_) => !is_halting(plan, state, false),
+    };
+    let over = state.main_is_over()
+        && !state.gates.keys().any(is_main)
+        && !state.settled.keys().any(is_main)
+        && !state.interrupted.iter().filter(|step| is_main(step)).any(goes_on)
+        && (is_halting(plan, state, false) || !state.retrying.iter().any(is_main));
+    if over { Phase::Finally } else { Phase::Main }
+}
+
+/// One round of what follows in a run that this process carries on.
+pub(super) fn follow(
+    plan: &Plan,
+    state: &RunState,
+    attendance: Attendance,
+    circumstances: &Circumstances<'_>,
+) -> Follow {
+    if state.outcome.is_some() || state.parked.is_some() || state.stopped.is_some() || state.created.is_none()
+    {
+        return Follow::default();
+    }
+    for rule in [settle, bring_up, gate::outdated, ask_about_interrupted] {
+        let events = rule(plan, state, circumstances);
+        if !events.is_empty() {
+            return events.into();
+        }
+    }
+    let undecided = state
+        .interrupted
+        .iter()
+        .any(|step| standing(plan, state, *step, circumstances) == Standing::Undecided);
+    let phase = phase(plan, state, circumstances);
+    let events = if is_halting(plan, state, phase == Phase::Finally) {
+        hold_back(plan, state, phase)
+    } else if undecided {
+        Vec::new()
+    } else {
+        start(plan, state, phase, circumstances)
+    };
+    if !events.is_empty() {
+        return events.into();
+    }
+    if state.all_is_over() && state.gates.is_empty() && !undecided {
+        return finish(plan, state, circumstances);
+    }
+    // A retry that falls due can't start while a step is undecided, or what it needs is asked again.
+    let outlived = state.outliving.keys().any(|step| survives(circumstances, *step));
+    let retries = !undecided && state.delayed.iter().any(|step| state.needs_are_met(*step));
+    let idle = state.running.is_empty() && !retries && !outlived;
+    if idle && !state.gates.is_empty() && attendance == Attendance::Nobody {
+        return park(plan, state);
+    }
+    Follow::default()
+}
+
+/// What follows where no process carries the run on: what is settled, and the
+/// end of the run where nothing is left that would have to run.
+pub(super) fn follow_unattended(
+    plan: &Plan,
+    state: &RunState,
+    circumstances: &Circumstances<'_>,
+) -> Vec<EventKind> {
+    if state.outcome.is_some() || state.created.is_none() {
+        return Vec::new();
+    }
+    let events = settle(plan, state, circumstances);
+    if !events.is_empty() || state.stopped.is_some() {
+        return events;
+    }
+    end_at_once(plan, state, circumstances).unwrap_or_default()
+}
+
+/// The rest of the run, where it ends without anything being started or asked.
+fn end_at_once(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Option<Vec<EventKind>> {
+    if !(state.running.is_empty() && state.gates.is_empty() && state.backgrounds.is_empty()) {
+        return None;
+    }
+    let mut imagined = state.clone();
+    imagined.parked = None;
+    let mut events = Vec::new();
+    while imagined.outcome.is_none() {
+        let next = follow(plan, &imagined, Attendance::Waiting, circumstances).events;
+        if next.is_empty() {
+            return None;
+        }
+        for event in next {
+            let harmless = matches!(
+                event,
+                EventKind::StepSkipped { .. }
+                    | EventKind::StepBlocked { .. }
+                    | EventKind::StepCancelled { .. }
+                    | EventKind::RunFinished { .. }
+            );
+            if !harmless || imagined.apply(plan, circumstances.now, &event).is_err() {
+                return None;
+            }
+            events.push(event);
+        }
+    }
+    Some(events)
+}
+
+/// Puts the question about each interrupted step that nothing else decides.
+/// Where `on_interrupt: fail` decides, question and answer are recorded alike.
+fn ask_about_interrupted(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
+    let mut events = Vec::new();
+    for &step in &state.interrupted {
+        let asked = state.gates.contains_key(&step) || state.settled.contains_key(&step);
+        let survivors = circumstances.survivors.get(&step).cloned().unwrap_or_default();
+        let decided = state.outliving.contains_key(&step) && !survivors.is_empty();
+        let open = standing(plan, state, step, circumstances) == Standing::Undecided;
+        if open && !asked && !decided {
+            events.push(gate::about_interrupted(plan, state, step, survivors));
+        }
+    }
+    events
+}
+
+/// After a failure, a rejection or a cancel: closes what waits, and, once
+/// nothing runs any more, says of each step that did not start why it won't.
+fn hold_back(plan: &Plan, state: &RunState, phase: Phase) -> Vec<EventKind> {
+    let in_phase = |step: &usize| plan.steps[*step].finally == (phase == Phase::Finally);
+    let why = why_held_back(plan, state, phase);
+    let mut events = Vec::new();
+    for (step, gate) in state.gates.iter().filter(|(step, _)| in_phase(step)) {
+        // Of a step that may have taken effect it must be known, whatever else failed.
+        let ends = phase == Phase::Main && (state.cancel.is_some() || state.aborted.is_some());
+        if gate.gate == Gate::Interrupted && !ends {
+            continue;
+        }
+        events.push(EventKind::GateClosed {
+            step: plan.steps[*step].id.clone(),
+            result: "cancelled".into(),
+            reason: Some(why.clone()),
+        });
+    }
+    for step in state.delayed.iter().filter(|step| in_phase(step)) {
+        events.push(EventKind::StepCancelled { step: plan.steps[*step].id.clone(), reason: why.clone() });
+    }
+    if !events.is_empty() || !state.running.is_empty() {
+        return events;
+    }
+    // Topological order: what a step needs is judged before the step.
+    let mut blocked = vec![false; plan.steps.len()];
+    for (index, step) in plan.steps.iter().enumerate() {
+        if !in_phase(&index) || state.steps[index].status != Status::Pending {
+            continue;
+        }
+        let culprit = step.needs.iter().find(|need| match state.steps[**need].status {
+            Status::Ended(Outcome::Failed) => plan.steps[**need].on_failure == OnFailure::Stop,
+            Status::Ended(Outcome::Rejected | Outcome::Blocked | Outcome::Interrupted) => true,
+            Status::Ended(Outcome::Succeeded | Outcome::Skipped | Outcome::Cancelled)
+            | Status::Pending
+            | Status::Running(_)
+            | Status::Delayed { .. } => blocked[**need],
+        });
+        events.push(match culprit {
+            Some(culprit) => {
+                blocked[index] = true;
+                EventKind::StepBlocked { step: step.id.clone(), needs: plan.steps[*culprit].id.clone() }
+            }
+            None => EventKind::StepCancelled { step: step.id.clone(), reason: why.clone() },
+        });
+    }
+    events
+}
+
+fn why_held_back(plan: &Plan, state: &RunState, phase: Phase) -> String {
+    if phase == Phase::Main {
+        if let Some((by, _)) = &state.cancel {
+            return format!("cancelled by {by}");
+        }
+        if let Some(step) = &state.aborted {
+            return format!("the run was aborted at {step}");
+        }
+        if let Some(reason) = &state.background_failure {
+            return reason.clone();
+        }
+    }
+    let in_phase = |step: &&usize| plan.steps[**step].finally == (phase == Phase::Finally);
+    let cause = state
+        .failing
+        .iter()
+        .filter(in_phase)
+        .find(|step| matches!(state.steps[**step].outcome(), Some(Outcome::Failed | Outcome::Rejected)));
+    cause.map_or_else(|| "the run ends".into(), |step| format!("{} did not pass", plan.steps[*step].id))
+}
+
+fn finish(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Follow {
+    if !state.backgrounds.is_empty() {
+        return Follow { events: Vec::new(), end_backgrounds: true };
+    }
+    let outcome = state.verdict(plan);
+    let reason = match outcome {
+        RunOutcome::Cancelled => state.cancel.as_ref().map(|(by, reason)| {
+            let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+            format!("cancelled by {by}{why}")
+        }),
+        RunOutcome::Failed => state.background_failure.clone(),
+        RunOutcome::Rejected | RunOutcome::Succeeded => None,
+    };
+    vec![EventKind::RunFinished { outcome, reason, outputs: circumstances.renderer.outputs(plan, state) }]
+        .into()
+}
+
+fn park(plan: &Plan, state: &RunState) -> Follow {
+    if !state.backgrounds.is_empty() {
+        return Follow { events: Vec::new(), end_backgrounds: true };
+    }
+    let waiting_for = state
+        .gates
+        .iter()
+        .map(|(step, gate)| WaitingFor { step: plan.steps[*step].id.clone(), gate: gate.gate })
+        .collect();
+    vec![EventKind::RunParked { waiting_for }].into()
+}

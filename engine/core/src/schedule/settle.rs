@@ -1,0 +1,216 @@
+//! What follows for open questions from the record alone: what recorded answers
+//! decide, what has expired, what is void, what was said ahead of time.
+//!
+//! Each rule looks at the state and not at the input, so a run that was cut off
+//! between an answer and its consequence goes on with the consequence. All of
+//! it is proportional to what is open.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+
+use super::follow::{Phase, is_halting, phase};
+use super::gate;
+use super::input::{Answer, Circumstances};
+use super::judge::judge;
+use super::start::{cut_off_condition, retry_delay};
+use crate::event::{EventKind, Gate, Identity, Outcome, Via};
+use crate::plan::{OnExpiry, OnInterrupt, Plan};
+use crate::state::{GivenAnswer, OpenGate, RunState, SettledGate, Status};
+
+/// What answers and clocks have settled. It starts nothing and asks nothing, so
+/// it may be done where no process carries the run on.
+pub(super) fn settle(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
+    let events: Vec<EventKind> = state
+        .settled
+        .iter()
+        .filter_map(|(&step, settled)| consequence(plan, state, step, settled, circumstances))
+        .collect();
+    if !events.is_empty() {
+        return events;
+    }
+    // An approval that is to be taken back decides nothing any more.
+    let counting = state.gates.iter().filter(|(step, _)| !state.void_due.contains_key(step));
+    counting
+        .filter_map(|(&step, gate)| {
+            let expired = || gate.expires_at.is_some_and(|at| at <= circumstances.now);
+            let (result, reason) =
+                decision(plan, step, gate).or_else(|| expired().then(|| ("expired".to_owned(), None)))?;
+            Some(EventKind::GateClosed { step: plan.steps[step].id.clone(), result, reason })
+        })
+        .collect()
+}
+
+/// What a live run does about its questions and failures before it starts
+/// anything: takes approvals back, asks what is to be asked, and schedules the
+/// declared retries that a crash kept from being scheduled.
+pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
+    let mut events = Vec::new();
+    let main_goes_on = phase(plan, state, circumstances) == Phase::Main;
+    for (&step, why) in &state.void_due {
+        if main_goes_on || plan.steps[step].finally {
+            let step = plan.steps[step].id.clone();
+            events.push(EventKind::GateClosed { step, result: "void".into(), reason: Some(why.clone()) });
+        }
+    }
+    if !events.is_empty() {
+        return events;
+    }
+    for &step in &state.unasked {
+        if is_halting(plan, state, plan.steps[step].finally) {
+            let why = "operator: the run ends";
+            events.extend(end(plan, state, step, Outcome::Cancelled, Some(why.into()), &[], circumstances));
+            continue;
+        }
+        let opening = cut_off_condition(plan, state, step, circumstances)
+            .and_then(|()| gate::opening(plan, state, step, circumstances));
+        match opening {
+            Ok(opened) => events.push(opened),
+            Err(error) => {
+                let why = format!("template: {error}");
+                events.extend(end(plan, state, step, Outcome::Failed, Some(why), &[], circumstances));
+            }
+        }
+    }
+    for &step in &state.retrying {
+        let known = &state.steps[step];
+        if let Some(delay) = retry_delay(plan, state, step, known.attempts_in_round, 0.0) {
+            events.push(EventKind::RetryScheduled {
+                step: plan.steps[step].id.clone(),
+                attempt: known.attempts,
+                delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                due_at: circumstances.now.after(delay),
+            });
+        }
+    }
+    if !events.is_empty() {
+        return events;
+    }
+    ahead(plan, state, circumstances)
+}
+
+/// Answers that were given together with the command that started the run.
+fn ahead(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
+    state
+        .ahead
+        .iter()
+        .filter(|ahead| state.index_of(&ahead.step).is_some_and(|step| state.gates.contains_key(&step)))
+        .filter_map(|ahead| {
+            let answer = Answer {
+                step: ahead.step.clone(),
+                nonce: None,
+                digest: None,
+                word: ahead.word.clone(),
+                by: state.created.as_ref().map_or_else(String::new, |created| created.user.clone()),
+                via: Via::Ahead,
+                identity: Identity::User,
+                reason: ahead.reason.clone(),
+                fields: IndexMap::new(),
+                items: Vec::new(),
+                all_items: true,
+                evidence: Vec::new(),
+                outputs: IndexMap::new(),
+                file: None,
+            };
+            judge(plan, state, &answer, circumstances).ok()
+        })
+        .take(1)
+        .collect()
+}
+
+/// The word that the answers so far have settled a question with, and the
+/// reason where no answer did.
+fn decision(plan: &Plan, step: usize, gate: &OpenGate) -> Option<(String, Option<String>)> {
+    let said = |word: &'static str| gate.answers.iter().filter(move |given| given.word == word);
+    if gate.gate == Gate::Approve {
+        if said("reject").next().is_some() {
+            return Some(("reject".into(), None));
+        }
+        let people: BTreeSet<&str> = said("approve").map(|given| given.by.as_str()).collect();
+        return (!people.is_empty() && people.len() >= gate.quorum as usize)
+            .then(|| ("approve".into(), None));
+    }
+    if let Some(given) = gate.answers.iter().find(|given| !given.word.is_empty()) {
+        return Some((given.word.clone(), None));
+    }
+    let declared = gate.gate == Gate::Interrupted
+        && gate.survivors.is_empty()
+        && plan.steps[step].on_interrupt == OnInterrupt::Fail;
+    declared.then(|| ("failed".into(), Some("on_interrupt: fail".into())))
+}
+
+/// What a closed question came to.
+fn consequence(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    settled: &SettledGate,
+    circumstances: &Circumstances<'_>,
+) -> Option<EventKind> {
+    let said: Vec<&GivenAnswer> =
+        settled.gate.answers.iter().filter(|given| given.word == settled.result).collect();
+    let why = said.last().and_then(|given| given.reason.clone()).unwrap_or_default();
+    if settled.gate.gate == Gate::Failure || settled.gate.gate == Gate::Interrupted {
+        return Some(EventKind::StepSkipped {
+            step: plan.steps[step].id.clone(),
+            reason: format!("operator: {why}"),
+            by: said.last().map(|given| given.by.clone()),
+        });
+    }
+    let (outcome, reason) = match settled.result.as_str() {
+        "reject" => (Outcome::Rejected, Some(format!("operator: {why}"))),
+        "failed" => (Outcome::Failed, Some(format!("operator: {why}"))),
+        "cancelled" => {
+            let why = settled.reason.as_deref().unwrap_or("the run ends");
+            (Outcome::Cancelled, Some(format!("operator: {why}")))
+        }
+        "expired" => {
+            let declared = plan.steps[step].action.question().map(|(_, question)| question.on_expiry);
+            let outcome = if declared == Some(OnExpiry::Fail) { Outcome::Failed } else { Outcome::Rejected };
+            (outcome, Some("expired: nobody answered in time".into()))
+        }
+        _ => (Outcome::Succeeded, None),
+    };
+    // Whoever ticked an item has a part in what was done.
+    let part: Vec<&GivenAnswer> =
+        if settled.result == "done" { settled.gate.answers.iter().collect() } else { said };
+    end(plan, state, step, outcome, reason, &part, circumstances)
+}
+
+/// The end of an attempt of a step that asks people.
+fn end(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    outcome: Outcome,
+    reason: Option<String>,
+    answers: &[&GivenAnswer],
+    circumstances: &Circumstances<'_>,
+) -> Option<EventKind> {
+    let Status::Running(running) = &state.steps[step].status else { return None };
+    let mut by: Vec<String> = Vec::new();
+    for given in answers {
+        if !by.contains(&given.by) {
+            by.push(given.by.clone());
+        }
+    }
+    Some(EventKind::StepFinished {
+        step: plan.steps[step].id.clone(),
+        attempt: running.number,
+        outcome,
+        reason,
+        exit_code: None,
+        signal: None,
+        duration_ms: u64::try_from(circumstances.now.since(running.started_at).as_millis())
+            .unwrap_or(u64::MAX),
+        outputs: IndexMap::new(),
+        log_sha256: None,
+        dropped_bytes: 0,
+        recovered: false,
+        by,
+        choice: None,
+        fields: answers.last().map(|given| given.fields.clone()).unwrap_or_default(),
+        values: IndexMap::new(),
+        warnings: Vec::new(),
+    })
+}

@@ -1,0 +1,265 @@
+//! What starts now, and with which record.
+
+use indexmap::IndexMap;
+
+use super::follow::{Phase, Standing, is_halting, standing};
+use super::input::Circumstances;
+use crate::event::{EventKind, Outcome};
+use crate::plan::{Action, OnFailure, Plan, Step};
+use crate::state::{RunState, Status};
+
+/// Starts what can start: background commands that others rely on before all
+/// else, then ready steps in the plan's order, interrupted ones that are done
+/// again by declaration, and retries that are due.
+pub(super) fn start(
+    plan: &Plan,
+    state: &RunState,
+    phase: Phase,
+    circumstances: &Circumstances<'_>,
+) -> Vec<EventKind> {
+    if !state.restarting.is_empty()
+        && state.restarting.iter().all(|step| !is_due(state, *step, circumstances))
+    {
+        return Vec::new();
+    }
+    let in_phase = |step: &usize| plan.steps[*step].finally == (phase == Phase::Finally);
+    let resolved = state.interrupted.iter().filter(|step| state.needs_are_met(**step));
+    let again = resolved.filter_map(|&step| match standing(plan, state, step, circumstances) {
+        Standing::Declared(why) => Some((step, Some(why))),
+        Standing::Moot | Standing::Undecided => None,
+    });
+    // A retry can have lost an approval that it needs since it was scheduled.
+    let due = state
+        .delayed
+        .iter()
+        .filter(|step| is_due(state, **step, circumstances) && state.needs_are_met(**step));
+    let candidates = state
+        .ready
+        .iter()
+        .map(|&step| (step, None))
+        .chain(again)
+        .chain(due.map(|&step| (step, None)))
+        .filter(|(step, _)| in_phase(step));
+    let mut starting = Starting::new(plan, state, circumstances);
+    let lost = || state.lost.iter().copied().filter(|step| state.needs_are_met(*step));
+    if lost().next().is_some() || !state.restarting.is_empty() {
+        // Nothing starts before what it may rely on is up again; and nothing is
+        // brought up that nothing will use.
+        if candidates.clone().next().is_some() {
+            for &step in state.restarting.iter().filter(|step| is_due(state, **step, circumstances)) {
+                starting.add(step, None);
+            }
+            // One after the other, in the plan's order: one may rely on another.
+            if state.restarting.is_empty() {
+                for step in lost().take(1) {
+                    starting.add(step, Some("the background command is started again"));
+                }
+            }
+        }
+        return starting.events;
+    }
+    for (step, why) in candidates {
+        starting.add(step, why);
+    }
+    starting.events
+}
+
+fn is_due(state: &RunState, step: usize, circumstances: &Circumstances<'_>) -> bool {
+    matches!(state.steps[step].status, Status::Delayed { due_at } if due_at <= circumstances.now)
+}
+
+/// The events of all that starts in one round, with what they use up.
+struct Starting<'a> {
+    plan: &'a Plan,
+    state: &'a RunState,
+    circumstances: &'a Circumstances<'a>,
+    free: usize,
+    slot: u32,
+    /// A step could not be rendered and stops the run: nothing starts after it.
+    stops: bool,
+    events: Vec<EventKind>,
+}
+
+impl<'a> Starting<'a> {
+    fn new(plan: &'a Plan, state: &'a RunState, circumstances: &'a Circumstances<'a>) -> Self {
+        let limit = circumstances.max_parallel.unwrap_or(plan.max_parallel).max(1) as usize;
+        let free = limit.saturating_sub(state.running.len());
+        Self { plan, state, circumstances, free, slot: state.next_slot, stops: false, events: Vec::new() }
+    }
+
+    /// Starts one step, skips it or fails it; or leaves it where no place is free.
+    fn add(&mut self, index: usize, why: Option<&str>) {
+        let step = &self.plan.steps[index];
+        if self.stops || (step.action.takes_slot() && self.free == 0) {
+            return;
+        }
+        match self.is_wanted(index) {
+            Ok(true) => {}
+            Ok(false) => {
+                let reason = format!("when: {}", step.when.as_deref().unwrap_or_default());
+                self.events.push(EventKind::StepSkipped { step: step.id.clone(), reason, by: None });
+                return;
+            }
+            Err(error) => return self.fail(index, why, &error),
+        }
+        if step.action.question().is_some() {
+            // What is asked follows from the record that the step has started.
+            self.events.push(self.started(index, why, None, None, None));
+            return;
+        }
+        match self.circumstances.renderer.shown(self.plan, self.state, index) {
+            Ok(shown) => {
+                let slot = matches!(step.action, Action::Run(_)).then_some(self.slot);
+                self.slot += u32::from(slot.is_some());
+                self.free -= 1;
+                self.events.push(self.started(index, why, shown.command, shown.digest, slot));
+            }
+            Err(error) => self.fail(index, why, &error),
+        }
+    }
+
+    /// Whether `when` holds: settled once, before the first attempt. A `finally`
+    /// that runs again looks again at what it is about.
+    fn is_wanted(&self, index: usize) -> Result<bool, String> {
+        let (step, known) = (&self.plan.steps[index], &self.state.steps[index]);
+        let first = known.attempts == 0 || (step.finally && known.attempts_in_round == 0);
+        if known.status != Status::Pending {
+            return cut_off_condition(self.plan, self.state, index, self.circumstances).map(|()| true);
+        }
+        if step.when.is_none() || !first {
+            return Ok(true);
+        }
+        self.circumstances.renderer.when(self.plan, self.state, index)
+    }
+
+    fn fail(&mut self, index: usize, why: Option<&str>, error: &str) {
+        self.events.push(self.started(index, why, None, None, None));
+        let attempt = self.state.steps[index].attempts + 1;
+        self.events.push(not_rendered(&self.plan.steps[index], attempt, error));
+        self.stops |= self.plan.steps[index].on_failure == OnFailure::Stop;
+    }
+
+    fn started(
+        &self,
+        index: usize,
+        why: Option<&str>,
+        command: Option<String>,
+        digest: Option<String>,
+        slot: Option<u32>,
+    ) -> EventKind {
+        let (step, known) = (&self.plan.steps[index], &self.state.steps[index]);
+        let retry = || {
+            let times = step.retry.as_ref().map_or(0, |retry| retry.times);
+            matches!(known.status, Status::Delayed { .. })
+                .then(|| format!("retry {} of {times}", known.attempts_in_round))
+        };
+        EventKind::StepStarted {
+            step: step.id.clone(),
+            attempt: known.attempts + 1,
+            command,
+            digest,
+            boot: slot.map(|_| self.circumstances.boot.to_owned()),
+            slot,
+            why: why.map(str::to_owned).or_else(|| known.why.clone()).or_else(retry),
+        }
+    }
+}
+
+/// A recorded attempt that had never started, under a new slot; or its end,
+/// where it can't be started as it was meant.
+pub(super) fn reissue(
+    plan: &Plan,
+    state: &RunState,
+    index: usize,
+    attempt: u32,
+    circumstances: &Circumstances<'_>,
+) -> EventKind {
+    let step = &plan.steps[index];
+    // Without a slot the record is that of a step whose texts can't be rendered.
+    let recorded = |slot: Option<u32>| slot.is_some();
+    let slot = match &state.steps[index].status {
+        Status::Running(running) => running.slot,
+        Status::Pending | Status::Delayed { .. } | Status::Ended(_) => None,
+    };
+    if !recorded(slot) {
+        let shown = cut_off_condition(plan, state, index, circumstances)
+            .and_then(|()| circumstances.renderer.shown(plan, state, index));
+        if let Err(error) = shown {
+            return not_rendered(step, attempt, &error);
+        }
+    }
+    EventKind::AttemptReissued {
+        step: step.id.clone(),
+        attempt,
+        slot: state.next_slot,
+        boot: circumstances.boot.to_owned(),
+    }
+}
+
+/// A first attempt that was cut off may have been recorded because its `when`
+/// can't be evaluated, and not because it holds: its record went on to say so.
+///
+/// # Errors
+/// What is wrong with the condition.
+pub(super) fn cut_off_condition(
+    plan: &Plan,
+    state: &RunState,
+    index: usize,
+    circumstances: &Circumstances<'_>,
+) -> Result<(), String> {
+    if plan.steps[index].when.is_none() || state.steps[index].attempts_in_round > 1 {
+        return Ok(());
+    }
+    circumstances.renderer.when(plan, state, index).map(|_| ())
+}
+
+/// The end of an attempt whose texts could not be rendered: nothing of it ran.
+fn not_rendered(step: &Step, attempt: u32, error: &str) -> EventKind {
+    EventKind::StepFinished {
+        step: step.id.clone(),
+        attempt,
+        outcome: Outcome::Failed,
+        reason: Some(format!("template: {error}")),
+        exit_code: None,
+        signal: None,
+        duration_ms: 0,
+        outputs: IndexMap::new(),
+        log_sha256: None,
+        dropped_bytes: 0,
+        recovered: false,
+        by: Vec::new(),
+        choice: None,
+        fields: IndexMap::new(),
+        values: IndexMap::new(),
+        warnings: Vec::new(),
+    }
+}
+
+/// How long to wait before the next attempt of a step that has failed `used`
+/// times; none where the run ends.
+pub(super) fn retry_delay(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    used: u32,
+    jitter: f64,
+) -> Option<std::time::Duration> {
+    let retry = plan.steps[step].retry.as_ref()?;
+    let finally = plan.steps[step].finally;
+    if state.stopped.is_some() || is_halting(plan, state, finally) {
+        return None;
+    }
+    let longest = retry.max_delay.as_millis() as f64;
+    let exponent = i32::try_from(used).unwrap_or(i32::MAX).saturating_sub(1).max(0);
+    let grown = retry.delay.as_millis() as f64 * retry.backoff.powi(exponent);
+    let mut delay = if grown.is_finite() { grown.clamp(0.0, longest) } else { longest };
+    if retry.jitter {
+        delay *= 1.0 - jitter.clamp(0.0, 1.0) / 2.0;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to a duration above"
+    )]
+    Some(std::time::Duration::from_millis(delay as u64))
+}

@@ -1,0 +1,245 @@
+//! Questions, as events open, answer and close them.
+
+use std::collections::BTreeMap;
+
+use super::gate::{GivenAnswer, OpenGate, Outliving, SettledGate};
+use super::illegal::IllegalEvent;
+use super::run::RunState;
+use super::step::Status;
+use crate::event::{EventKind, Gate, Outcome, Via};
+use crate::moment::Moment;
+use crate::plan::{Action, OnInterrupt, Plan};
+
+impl RunState {
+    pub(super) fn gate_opened(
+        &mut self,
+        name: &'static str,
+        plan: &Plan,
+        i: usize,
+        at: Moment,
+        kind: &EventKind,
+    ) -> Result<(), IllegalEvent> {
+        let EventKind::GateOpened {
+            gate,
+            prompt,
+            details,
+            from,
+            quorum,
+            expires_at,
+            digest,
+            nonce,
+            words,
+            checklist,
+            survivors,
+            ..
+        } = kind
+        else {
+            return Ok(());
+        };
+        if self.gates.contains_key(&i) {
+            return Err(IllegalEvent::Run { kind: name, why: "a gate of this step is open already" });
+        }
+        let fits = match gate {
+            Gate::Approve | Gate::Manual | Gate::Choose => self.unasked.contains(&i),
+            Gate::Failure => self.steps[i].outcome() == Some(Outcome::Failed),
+            Gate::Interrupted => self.interrupted.contains(&i),
+            Gate::Ask | Gate::Rollback | Gate::Undo | Gate::Window => {
+                return Err(IllegalEvent::Unsupported { kind: name });
+            }
+        };
+        if let Some(why) = self.held_up() {
+            return Err(IllegalEvent::Run { kind: name, why });
+        }
+        if !fits || self.settled.contains_key(&i) {
+            return Err(IllegalEvent::Run { kind: name, why: "the step is at no such question" });
+        }
+        self.steps[i].gates_opened += 1;
+        self.outliving.remove(&i);
+        self.void_due.remove(&i);
+        self.gates.insert(
+            i,
+            OpenGate {
+                gate: *gate,
+                prompt: prompt.clone(),
+                details: details.clone(),
+                from: from.clone(),
+                quorum: *quorum,
+                expires_at: *expires_at,
+                digest: digest.clone(),
+                nonce: nonce.clone(),
+                words: words.clone(),
+                checklist: checklist.clone(),
+                ticked: BTreeMap::new(),
+                answers: Vec::new(),
+                opened_at: at,
+                survivors: survivors.clone(),
+            },
+        );
+        self.relist(plan, i);
+        Ok(())
+    }
+
+    pub(super) fn gate_answered(
+        &mut self,
+        name: &'static str,
+        plan: &Plan,
+        i: usize,
+        at: Moment,
+        kind: &EventKind,
+    ) -> Result<(), IllegalEvent> {
+        let EventKind::GateAnswered {
+            answer,
+            by,
+            via,
+            identity,
+            reason,
+            fields,
+            evidence,
+            items,
+            outputs,
+            ..
+        } = kind
+        else {
+            return Ok(());
+        };
+        let Some(gate) = self.gates.get_mut(&i) else {
+            return Err(IllegalEvent::Run { kind: name, why: "no gate of this step is open" });
+        };
+        for item in items {
+            gate.ticked.entry(*item).or_insert_with(|| (by.clone(), at));
+        }
+        gate.answers.push(GivenAnswer {
+            word: answer.clone(),
+            by: by.clone(),
+            via: *via,
+            identity: *identity,
+            reason: reason.clone(),
+            fields: fields.clone(),
+            evidence: evidence.clone(),
+            outputs: outputs.clone(),
+            at,
+        });
+        if *via == Via::Ahead {
+            self.ahead.retain(|ahead| ahead.step != plan.steps[i].id);
+        }
+        Ok(())
+    }
+
+    /// A question is settled. What that does to the step depends on the word:
+    /// the questions about a step that has ended move it; those of a step that
+    /// runs are followed by its `step_finished`.
+    pub(super) fn gate_closed(
+        &mut self,
+        name: &'static str,
+        plan: &Plan,
+        i: usize,
+        at: Moment,
+        result: &str,
+        reason: Option<&str>,
+    ) -> Result<(), IllegalEvent> {
+        let Some(gate) = self.gates.get(&i) else {
+            // An approval that was given is taken back: what it was bound to has changed.
+            if result == "void" && self.void_due.contains_key(&i) && self.is_given_approval(plan, i) {
+                self.void_due.remove(&i);
+                self.steps[i].why =
+                    Some(format!("the approval is void: {}", reason.unwrap_or("it has changed")));
+                self.set_status(plan, i, Status::Pending);
+                return Ok(());
+            }
+            return Err(IllegalEvent::Run { kind: name, why: "no gate of this step is open" });
+        };
+        let said = gate.answers.iter().any(|answer| answer.word == result);
+        let by_itself = matches!(result, "void" | "cancelled" | "expired")
+            || (result == "failed" && plan.steps[i].on_interrupt == OnInterrupt::Fail);
+        if !said && !by_itself {
+            return Err(IllegalEvent::Run { kind: name, why: "no answer says so" });
+        }
+        let gate = self.gates.remove(&i).expect("invariant: looked up above");
+        self.void_due.remove(&i);
+        let decided = gate.answers.iter().rev().find(|answer| answer.word == result).cloned();
+        let step = &mut self.steps[i];
+        let next = match (gate.gate, result) {
+            (Gate::Failure | Gate::Interrupted, "retry") => {
+                step.attempts_in_round = 0;
+                step.why = decided.map(|answer| {
+                    let way = match answer.via {
+                        Via::Resume => "resume --retry",
+                        Via::Terminal | Via::Command | Via::Ahead => "answered retry",
+                    };
+                    format!("{way} by {}", answer.by)
+                });
+                Status::Pending
+            }
+            (Gate::Failure | Gate::Interrupted, "done") => {
+                step.finished_at = Some(at);
+                if let Some(answer) = decided {
+                    step.result.by = vec![answer.by];
+                    step.result.reason =
+                        Some(format!("operator: done by hand: {}", answer.reason.unwrap_or_default()));
+                    step.result.outputs.extend(answer.outputs);
+                }
+                Status::Ended(Outcome::Succeeded)
+            }
+            (Gate::Interrupted, "failed") => {
+                if let Some(answer) = decided {
+                    step.result.by = vec![answer.by];
+                    step.result.reason = Some(format!("operator: {}", answer.reason.unwrap_or_default()));
+                } else {
+                    step.result.reason =
+                        Some(format!("operator: {}", reason.unwrap_or("it counts as failed")));
+                }
+                Status::Ended(Outcome::Failed)
+            }
+            (Gate::Failure | Gate::Interrupted, "abort") => {
+                if let Some(answer) = decided {
+                    step.result.by = vec![answer.by];
+                }
+                self.aborted = Some(plan.steps[i].id.to_string());
+                Status::Ended(Outcome::Failed)
+            }
+            (Gate::Interrupted, "wait" | "end") => {
+                let decided = if result == "end" { Outliving::End } else { Outliving::Wait };
+                self.outliving.insert(i, decided);
+                step.status.clone()
+            }
+            // What it comes to is told by the event that follows.
+            (Gate::Failure | Gate::Interrupted, "skip") => {
+                self.settle(i, gate, result, reason);
+                self.steps[i].status.clone()
+            }
+            (Gate::Approve | Gate::Manual | Gate::Choose, _) if result != "void" => {
+                self.settle(i, gate, result, reason);
+                self.steps[i].status.clone()
+            }
+            _ => step.status.clone(),
+        };
+        self.set_status(plan, i, next);
+        Ok(())
+    }
+
+    fn settle(&mut self, i: usize, gate: OpenGate, result: &str, reason: Option<&str>) {
+        let settled = SettledGate { gate, result: result.to_owned(), reason: reason.map(str::to_owned) };
+        self.settled.insert(i, settled);
+    }
+
+    fn is_given_approval(&self, plan: &Plan, i: usize) -> bool {
+        is_approval(plan, i) && self.steps[i].outcome() == Some(Outcome::Succeeded)
+    }
+
+    /// An input is no longer what was seen: what was approved on it is void.
+    pub(super) fn void_approvals(&mut self, plan: &Plan, path: &str) {
+        for i in 0..plan.steps.len() {
+            let asked = self.gates.contains_key(&i) || self.settled.contains_key(&i);
+            if self.is_given_approval(plan, i) || (is_approval(plan, i) && asked) {
+                self.void_due
+                    .entry(i)
+                    .and_modify(|why| *why = format!("{path}, {why}"))
+                    .or_insert_with(|| format!("{path} changed since"));
+            }
+        }
+    }
+}
+
+fn is_approval(plan: &Plan, i: usize) -> bool {
+    matches!(plan.steps[i].action, Action::Approve(_))
+}

@@ -1,0 +1,220 @@
+//! What is known of a whole run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::gate::{OpenGate, Outliving, SettledGate};
+use super::step::{Status, StepState};
+use crate::event::{AheadAnswer, Outcome, RunOutcome, WaitingFor};
+use crate::id::StepId;
+use crate::moment::Moment;
+use crate::plan::{OnFailure, Plan};
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunState {
+    pub(super) index: HashMap<StepId, usize>,
+    pub(super) dependents: Vec<Vec<usize>>,
+    pub(super) needs_unmet: Vec<u32>,
+    /// Whether the dependents of a step count it as passed.
+    pub(super) counted: Vec<bool>,
+    /// One for each step of the plan, in its order.
+    pub steps: Vec<StepState>,
+    /// Open questions by step.
+    pub gates: BTreeMap<usize, OpenGate>,
+    /// Questions that are closed while what they came to is still to be recorded.
+    pub settled: BTreeMap<usize, SettledGate>,
+    /// Steps whose attempt runs and whose own question is not open.
+    pub unasked: BTreeSet<usize>,
+    /// Approvals that are void, and why, while that is still to be recorded.
+    pub void_due: BTreeMap<usize, String>,
+    /// Steps that are pending with all that they need passed.
+    pub ready: BTreeSet<usize>,
+    /// Steps with an attempt that runs, gates not included.
+    pub running: BTreeSet<usize>,
+    /// Steps whose next attempt waits for its time.
+    pub delayed: BTreeSet<usize>,
+    /// Failed steps whose declared `retry` is not used up and whose next attempt
+    /// is not scheduled.
+    pub retrying: BTreeSet<usize>,
+    /// Steps that stop the run: failed with `stop`, neither in question nor to be
+    /// retried, or rejected, or cancelled.
+    pub failing: BTreeSet<usize>,
+    /// Steps of which it isn't known how they ended.
+    pub interrupted: BTreeSet<usize>,
+    /// Interrupted steps whose surviving processes are waited for or ended, as a
+    /// person decided: for whoever carries the run on to do.
+    pub outliving: BTreeMap<usize, Outliving>,
+    /// Background commands that live.
+    pub backgrounds: BTreeSet<usize>,
+    /// Passed background steps whose command does not live any more and is started
+    /// again before anything else is.
+    pub lost: BTreeSet<usize>,
+    /// Those of them that are starting again.
+    pub restarting: BTreeSet<usize>,
+    /// Steps that are neither pending, running nor delayed.
+    pub(super) ended_count: [usize; 2],
+    pub(super) step_count: [usize; 2],
+    /// Who started it, and when: the run's facts.
+    pub created: Option<Created>,
+    /// The next free slot of the witness file.
+    pub next_slot: u32,
+    /// Who asked for its end, and why.
+    pub cancel: Option<(String, Option<String>)>,
+    /// Somebody answered `abort`.
+    pub aborted: Option<String>,
+    /// A background command that died early.
+    pub background_failure: Option<String>,
+    /// The signal that stopped the last engine.
+    pub stopped: Option<String>,
+    /// The gates that it was parked for.
+    pub parked: Option<Vec<WaitingFor>>,
+    /// How it ended.
+    pub outcome: Option<RunOutcome>,
+    /// When it ended.
+    pub finished_at: Option<Moment>,
+    /// Why, where no step says it.
+    pub finish_reason: Option<String>,
+    /// Inputs that are no longer what the plan has seen: (step, path) to SHA-256.
+    pub changed_inputs: BTreeMap<(usize, String), Option<String>>,
+    /// How often it was resumed.
+    pub resumes: u32,
+    /// Ahead-of-time answers not used yet.
+    pub ahead: Vec<AheadAnswer>,
+}
+
+/// What the run's first event says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created {
+    /// The runbook.
+    pub runbook: String,
+    /// The plan's digest.
+    pub plan_digest: String,
+    /// Who.
+    pub user: String,
+    /// Where.
+    pub host: String,
+    /// When.
+    pub at: Moment,
+    /// Whether somebody could be asked then.
+    pub interactive: bool,
+    /// Of `environment.json`.
+    pub environment_digest: Option<String>,
+}
+
+impl RunState {
+    /// The state before the first event.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let mut dependents = vec![Vec::new(); plan.steps.len()];
+        let mut step_count = [0, 0];
+        for (index, step) in plan.steps.iter().enumerate() {
+            step_count[usize::from(step.finally)] += 1;
+            for need in &step.needs {
+                dependents[*need].push(index);
+            }
+        }
+        let mut state = Self {
+            index: plan.steps.iter().enumerate().map(|(i, step)| (step.id.clone(), i)).collect(),
+            dependents,
+            needs_unmet: Vec::new(),
+            counted: Vec::new(),
+            steps: plan.steps.iter().map(|_| StepState::new()).collect(),
+            gates: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            unasked: BTreeSet::new(),
+            void_due: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            running: BTreeSet::new(),
+            delayed: BTreeSet::new(),
+            retrying: BTreeSet::new(),
+            failing: BTreeSet::new(),
+            interrupted: BTreeSet::new(),
+            outliving: BTreeMap::new(),
+            backgrounds: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            restarting: BTreeSet::new(),
+            ended_count: [0, 0],
+            step_count,
+            created: None,
+            next_slot: 0,
+            cancel: None,
+            aborted: None,
+            background_failure: None,
+            stopped: None,
+            parked: None,
+            outcome: None,
+            finished_at: None,
+            finish_reason: None,
+            changed_inputs: BTreeMap::new(),
+            resumes: 0,
+            ahead: Vec::new(),
+        };
+        state.reindex(plan);
+        state
+    }
+
+    /// The step with this id.
+    #[must_use]
+    pub fn index_of(&self, id: &StepId) -> Option<usize> {
+        self.index.get(id).copied()
+    }
+
+    /// Whether every step outside `finally` is over.
+    #[must_use]
+    pub fn main_is_over(&self) -> bool {
+        self.ended_count[0] == self.step_count[0]
+    }
+
+    /// Whether every step of `finally` is over, too.
+    #[must_use]
+    pub fn all_is_over(&self) -> bool {
+        self.main_is_over() && self.ended_count[1] == self.step_count[1]
+    }
+
+    /// Whether all that a step needs has passed.
+    #[must_use]
+    pub fn needs_are_met(&self, index: usize) -> bool {
+        self.needs_unmet[index] == 0
+    }
+
+    /// Whether a step lets those that need it go on (`language.md` §2).
+    #[must_use]
+    pub fn passed(&self, plan: &Plan, index: usize) -> bool {
+        if self.gates.contains_key(&index) {
+            return false;
+        }
+        match self.steps[index].status {
+            Status::Ended(Outcome::Succeeded | Outcome::Skipped) => true,
+            Status::Ended(Outcome::Failed) => plan.steps[index].on_failure != OnFailure::Stop,
+            Status::Ended(
+                Outcome::Rejected | Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted,
+            )
+            | Status::Pending
+            | Status::Running(_)
+            | Status::Delayed { .. } => false,
+        }
+    }
+
+    /// How the run would end if it ended now: the first that applies of
+    /// cancelled, rejected, failed and succeeded (`language.md` §2).
+    #[must_use]
+    pub fn verdict(&self, plan: &Plan) -> RunOutcome {
+        let failed = |(step, known): (&crate::plan::Step, &StepState)| match known.outcome() {
+            Some(Outcome::Failed) => step.on_failure != OnFailure::Warn,
+            Some(Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted) => true,
+            Some(Outcome::Succeeded | Outcome::Skipped | Outcome::Rejected) | None => false,
+        };
+        if self.cancel.is_some() {
+            RunOutcome::Cancelled
+        } else if self.steps.iter().any(|step| step.outcome() == Some(Outcome::Rejected)) {
+            RunOutcome::Rejected
+        } else if self.aborted.is_some()
+            || self.background_failure.is_some()
+            || plan.steps.iter().zip(&self.steps).any(failed)
+        {
+            RunOutcome::Failed
+        } else {
+            RunOutcome::Succeeded
+        }
+    }
+}
