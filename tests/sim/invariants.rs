@@ -1,0 +1,287 @@
+//! What must hold of every record, judged from the events alone and in other
+//! words than the scheduler's own.
+
+use runbook_core::event::{EventKind, Gate, Outcome};
+use runbook_core::plan::{Action, OnFailure, OnInterrupt, Plan};
+
+/// What the events so far say of one step.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    started: u32,
+    finished: u32,
+    running: bool,
+    delayed: bool,
+    outcome: Option<Outcome>,
+    gate: Option<(Gate, Vec<String>)>,
+    closed_with: Option<String>,
+    /// It is over for good in this life of the run: nothing about it is open.
+    skip_pending: bool,
+    background_lives: bool,
+    /// A stop of the run ended it while it ran.
+    cut_off: bool,
+}
+
+/// The events so far.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch {
+    steps: Vec<Seen>,
+    created: bool,
+    asleep: bool,
+    ended: bool,
+    ending: bool,
+    background_failed: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self {
+            steps: vec![Seen::default(); plan.steps.len()],
+            created: false,
+            asleep: false,
+            ended: false,
+            ending: false,
+            background_failed: false,
+        }
+    }
+
+    /// Takes in one event.
+    ///
+    /// # Panics
+    /// Where it breaks a promise.
+    #[track_caller]
+    pub(crate) fn see(&mut self, plan: &Plan, kind: &EventKind) {
+        let index = kind.step().map(|id| plan.index_of(id).expect("the plan has the step"));
+        match (kind, index) {
+            (EventKind::RunCreated { .. }, _) => self.created = true,
+            (EventKind::RunResumed { .. }, _) => self.resumed(),
+            (EventKind::RunStopped { .. } | EventKind::RunParked { .. }, _) => self.asleep = true,
+            (EventKind::CancelRequested { .. }, _) => self.ending = true,
+            (EventKind::RunFinished { .. }, _) => self.run_finished(plan),
+            (EventKind::StepStarted { attempt, why, .. }, Some(i)) => {
+                self.may_start(plan, i);
+                let step = &mut self.steps[i];
+                assert_eq!(*attempt, step.started + 1, "{kind:?}: attempts are counted without gaps");
+                assert_eq!(step.started, step.finished, "{kind:?}: the attempt before is not over");
+                assert!(*attempt == 1 || why.is_some(), "{kind:?}: another attempt doesn't say why");
+                if let Some(why) = why {
+                    self.why_holds(plan, i, why);
+                }
+                let step = &mut self.steps[i];
+                step.started += 1;
+                step.running = true;
+                step.delayed = false;
+                step.outcome = None;
+                step.closed_with = None;
+                self.places(plan);
+            }
+            (EventKind::AttemptReissued { attempt, .. }, Some(i)) => {
+                assert!(
+                    self.steps[i].running && self.steps[i].started == *attempt,
+                    "{kind:?}: it doesn't run"
+                );
+                for need in &plan.steps[i].needs {
+                    assert!(self.passed(plan, *need), "{kind:?}: it starts before {}", plan.steps[*need].id);
+                }
+            }
+            (EventKind::StepFinished { attempt, outcome, reason, .. }, Some(i)) => {
+                let step = &mut self.steps[i];
+                assert!(step.running && *attempt == step.started, "{kind:?}: it doesn't run");
+                assert!(step.gate.is_none(), "{kind:?}: its question is open");
+                if plan.steps[i].action.question().is_some() && *outcome == Outcome::Succeeded {
+                    let word = step.closed_with.as_deref();
+                    assert!(matches!(word, Some("approve" | "done")), "{kind:?}: nobody said so: {word:?}");
+                }
+                step.cut_off = *outcome == Outcome::Cancelled
+                    && reason.as_ref().is_some_and(|reason| reason.starts_with("stopped"));
+                step.finished += 1;
+                step.running = false;
+                step.outcome = Some(*outcome);
+                step.background_lives =
+                    *outcome == Outcome::Succeeded && plan.steps[i].action.is_background();
+            }
+            (EventKind::StepSkipped { .. }, Some(i)) => self.end_without(i, Outcome::Skipped),
+            (EventKind::StepBlocked { .. }, Some(i)) => self.end_without(i, Outcome::Blocked),
+            (EventKind::StepCancelled { .. }, Some(i)) => self.end_without(i, Outcome::Cancelled),
+            (EventKind::RetryScheduled { .. }, Some(i)) => {
+                assert_eq!(self.steps[i].outcome, Some(Outcome::Failed), "{kind:?}");
+                self.steps[i].delayed = true;
+                self.steps[i].outcome = None;
+            }
+            (EventKind::BackgroundEnded { expected, .. }, Some(i)) => {
+                assert!(self.steps[i].background_lives, "{kind:?}: it is over already");
+                self.steps[i].background_lives = false;
+                self.background_failed |= !expected;
+            }
+            (EventKind::GateOpened { gate, .. }, Some(i)) => {
+                assert!(!self.asleep && !self.ended, "{kind:?}: nobody carries the run on");
+                assert!(self.steps[i].gate.is_none(), "{kind:?}: it is open already");
+                self.steps[i].gate = Some((*gate, Vec::new()));
+            }
+            (EventKind::GateAnswered { answer, .. }, Some(i)) => {
+                let (_, answers) = self.steps[i].gate.as_mut().expect("an open question is answered");
+                answers.push(answer.clone());
+            }
+            (EventKind::GateClosed { result, .. }, Some(i)) => self.gate_closed(plan, i, result),
+            _ => {}
+        }
+    }
+
+    fn resumed(&mut self) {
+        self.asleep = false;
+        if self.ended {
+            self.ended = false;
+            self.ending = false;
+            self.background_failed = false;
+        }
+        for step in &mut self.steps {
+            if std::mem::take(&mut step.cut_off) && !self.ending {
+                step.outcome = Some(Outcome::Interrupted);
+            }
+            if matches!(step.outcome, Some(Outcome::Blocked | Outcome::Cancelled)) && !self.ending {
+                step.outcome = None;
+            }
+        }
+    }
+
+    fn end_without(&mut self, i: usize, outcome: Outcome) {
+        let step = &mut self.steps[i];
+        assert!(!step.running, "step {i} is {outcome} while it runs");
+        assert!(step.gate.is_none(), "step {i} is {outcome} while its question is open");
+        let by_hand = std::mem::take(&mut step.skip_pending);
+        assert!(step.outcome.is_none() || by_hand, "step {i} is {outcome} but was {:?}", step.outcome);
+        step.delayed = false;
+        step.outcome = Some(outcome);
+    }
+
+    fn gate_closed(&mut self, plan: &Plan, i: usize, result: &str) {
+        let step = &mut self.steps[i];
+        let Some((gate, answers)) = step.gate.take() else {
+            assert_eq!(result, "void", "step {i}: nothing is open");
+            assert!(matches!(plan.steps[i].action, Action::Approve(_)));
+            assert_eq!(step.outcome, Some(Outcome::Succeeded));
+            step.outcome = None;
+            return;
+        };
+        let said = answers.iter().any(|answer| answer == result);
+        let declared = gate == Gate::Interrupted
+            && result == "failed"
+            && plan.steps[i].on_interrupt == OnInterrupt::Fail;
+        assert!(
+            said || declared || matches!(result, "expired" | "cancelled" | "void"),
+            "step {i}: {gate} closed as {result}, and the answers are {answers:?}"
+        );
+        match (gate, result) {
+            (Gate::Failure | Gate::Interrupted, "retry") => step.outcome = None,
+            (Gate::Failure | Gate::Interrupted, "done") => step.outcome = Some(Outcome::Succeeded),
+            (Gate::Failure | Gate::Interrupted, "skip") => step.skip_pending = true,
+            (Gate::Failure | Gate::Interrupted, "abort") => {
+                step.outcome = Some(Outcome::Failed);
+                self.ending = true;
+            }
+            (Gate::Interrupted, "failed") => step.outcome = Some(Outcome::Failed),
+            _ => step.closed_with = Some(result.to_owned()),
+        }
+    }
+
+    /// Whether what a step needs lets it go on.
+    fn passed(&self, plan: &Plan, need: usize) -> bool {
+        let step = &self.steps[need];
+        step.gate.is_none()
+            && match step.outcome {
+                Some(Outcome::Succeeded | Outcome::Skipped) => true,
+                Some(Outcome::Failed) => plan.steps[need].on_failure != OnFailure::Stop,
+                _ => false,
+            }
+    }
+
+    fn may_start(&self, plan: &Plan, i: usize) {
+        let step = &plan.steps[i];
+        assert!(self.created && !self.asleep && !self.ended, "{} starts in a run that rests", step.id);
+        for need in &step.needs {
+            assert!(self.passed(plan, *need), "{} starts before {}", step.id, plan.steps[*need].id);
+        }
+        let restarts = self.steps[i].outcome == Some(Outcome::Succeeded);
+        assert!(
+            !restarts || (step.action.is_background() && !self.steps[i].background_lives),
+            "{} has succeeded and starts again",
+            step.id
+        );
+        // What `finally` may rely on comes up again for it, however the rest ended.
+        let main_is_over = self
+            .steps
+            .iter()
+            .zip(&plan.steps)
+            .all(|(seen, step)| step.finally || (seen.outcome.is_some() && seen.gate.is_none()));
+        let for_finally = restarts && main_is_over && plan.steps.iter().any(|step| step.finally);
+        for (j, other) in self.steps.iter().enumerate() {
+            let declared = plan.steps[j].action.is_repeatable()
+                || plan.steps[j].action.is_background()
+                || plan.steps[j].on_interrupt == OnInterrupt::Rerun;
+            let moot = self.ending && !plan.steps[j].finally;
+            let unresolved = other.outcome == Some(Outcome::Interrupted)
+                && (other.gate.is_some() || other.skip_pending || !declared)
+                && !moot;
+            assert!(!unresolved, "{} starts while {} is unresolved", step.id, plan.steps[j].id);
+            if step.finally && !plan.steps[j].finally {
+                let over = other.outcome.is_some() && other.gate.is_none() && !other.running;
+                assert!(over, "{} starts before {} is over", step.id, plan.steps[j].id);
+            }
+            if step.finally == plan.steps[j].finally {
+                let stops = match other.outcome {
+                    Some(Outcome::Rejected) => true,
+                    Some(Outcome::Failed) => {
+                        plan.steps[j].on_failure == OnFailure::Stop && other.gate.is_none()
+                    }
+                    _ => false,
+                };
+                assert!(!stops || for_finally, "{} starts after {} did not pass", step.id, plan.steps[j].id);
+            }
+        }
+        let ends = self.ending || self.background_failed;
+        assert!(step.finally || !ends || for_finally, "{} starts in a run that is being ended", step.id);
+    }
+
+    /// What the record gives as the reason of another attempt must be true.
+    fn why_holds(&self, plan: &Plan, i: usize, why: &str) {
+        let (step, seen) = (&plan.steps[i], &self.steps[i]);
+        let interrupted = seen.outcome == Some(Outcome::Interrupted);
+        let holds = if why.starts_with("retry ") {
+            seen.delayed && step.retry.is_some()
+        } else if why == "on_interrupt: rerun" {
+            interrupted && step.on_interrupt == OnInterrupt::Rerun
+        } else if why.starts_with("a check changes nothing") {
+            interrupted && step.action.is_repeatable()
+        } else if why.starts_with("the background command") {
+            step.action.is_background()
+        } else if why.starts_with("answered retry by") || why.starts_with("resume --retry by") {
+            seen.outcome.is_none()
+        } else if why.starts_with("the run went on after it had ended") {
+            step.finally
+        } else if why.starts_with("the approval is void") {
+            matches!(step.action, Action::Approve(_)) && seen.closed_with.as_deref() != Some("reject")
+        } else {
+            why.starts_with("it was held back")
+        };
+        assert!(holds, "{} starts again because of `{why}`, but is {seen:?}", step.id);
+    }
+
+    fn places(&self, plan: &Plan) {
+        let running = self
+            .steps
+            .iter()
+            .zip(&plan.steps)
+            .filter(|(seen, step)| seen.running && step.action.takes_slot());
+        assert!(running.count() <= plan.max_parallel as usize, "more run than max_parallel");
+    }
+
+    fn run_finished(&mut self, plan: &Plan) {
+        assert!(!self.ended, "a run ends once");
+        self.ended = true;
+        for (step, seen) in plan.steps.iter().zip(&self.steps) {
+            assert!(seen.outcome.is_some(), "{} has no outcome at the end", step.id);
+            assert!(seen.gate.is_none(), "{} has an open question at the end", step.id);
+            assert_eq!(seen.started, seen.finished, "{}: each attempt ends once", step.id);
+            assert!(!seen.background_lives, "{} lives on after the end", step.id);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Plans, made by hand.
+
+use indexmap::IndexMap;
+use runbook_core::duration::Duration;
+use runbook_core::id::StepId;
+use runbook_core::plan::{
+    Action, Check, Command, Inputs, OnFailure, OnInterrupt, PLAN_FORMAT, Plan, Probe, Question, Retry, Run,
+    Step,
+};
+
+pub(crate) fn id(text: &str) -> StepId {
+    text.parse().expect("a step id")
+}
+
+pub(crate) fn run() -> Action {
+    Action::Run(Run {
+        command: Command::Argv(vec!["true".into()]),
+        stdin: None,
+        expect: Vec::new(),
+        background: None,
+    })
+}
+
+pub(crate) fn background() -> Action {
+    Action::Run(Run {
+        command: Command::Argv(vec!["serve".into()]),
+        stdin: None,
+        expect: Vec::new(),
+        background: Some(probe()),
+    })
+}
+
+pub(crate) fn check() -> Action {
+    Action::Check(probe())
+}
+
+fn probe() -> Check {
+    Check {
+        probe: Probe::Tcp("localhost:1".into()),
+        expect: Vec::new(),
+        expect_success: true,
+        warn: Vec::new(),
+        within: None,
+        every: Duration::from_secs(5),
+        hold: None,
+        max_failures: 0,
+    }
+}
+
+pub(crate) fn question() -> Question {
+    Question {
+        prompt: "Go on?".into(),
+        details: None,
+        checklist: Vec::new(),
+        evidence: runbook_core::plan::EvidenceRule::None,
+        confirm_typed: false,
+        expires: None,
+        on_expiry: runbook_core::plan::OnExpiry::Reject,
+    }
+}
+
+pub(crate) fn approve() -> Action {
+    Action::Approve(question())
+}
+
+pub(crate) fn manual(items: &[&str]) -> Action {
+    Action::Manual(Question {
+        checklist: items.iter().map(|item| (*item).to_owned()).collect(),
+        ..question()
+    })
+}
+
+pub(crate) fn retry(times: u32, exit_codes: &[i32]) -> Retry {
+    Retry {
+        times,
+        delay: Duration::from_secs(1),
+        backoff: 2.0,
+        max_delay: Duration::from_secs(60),
+        jitter: false,
+        exit_codes: exit_codes.to_vec(),
+    }
+}
+
+/// A step that needs those before it which are named, with every key at its default.
+pub(crate) fn step(name: &str, needs: &[usize], action: Action) -> Step {
+    Step {
+        id: id(name),
+        title: None,
+        description: None,
+        needs: needs.to_vec(),
+        finally: false,
+        when: None,
+        action,
+        timeout: None,
+        grace: Duration::from_secs(10),
+        retry: None,
+        on_failure: OnFailure::Stop,
+        on_interrupt: OnInterrupt::Ask,
+        env: IndexMap::new(),
+        cwd: None,
+        shell: vec!["bash".into()],
+        outputs: IndexMap::new(),
+        inputs: Inputs::default(),
+        artifacts: Vec::new(),
+        log_limit: 1 << 26,
+        source: None,
+    }
+}
+
+pub(crate) fn finally(name: &str, needs: &[usize]) -> Step {
+    Step { finally: true, ..step(name, needs, run()) }
+}
+
+pub(crate) fn plan(steps: Vec<Step>) -> Plan {
+    Plan {
+        format: PLAN_FORMAT,
+        runbook: "sim".into(),
+        title: "sim".into(),
+        description: None,
+        params: IndexMap::new(),
+        plain_params: Vec::new(),
+        secrets: IndexMap::new(),
+        env: IndexMap::new(),
+        pass_env: Vec::new(),
+        max_parallel: 16,
+        outputs: IndexMap::new(),
+        steps,
+    }
+}

@@ -1,0 +1,99 @@
+//! What holds of every plan in every world, crashed at every point.
+
+use proptest::prelude::*;
+use runbook_core::event::{Outcome, RunOutcome};
+use runbook_core::schedule::Attendance;
+
+use crate::generator::{Case, cases};
+use crate::simulator::{Simulator, Weather};
+use crate::world::{Dice, Reply};
+
+fn attendance(case: &Case) -> Attendance {
+    if case.attended { Attendance::Operator } else { Attendance::Nobody }
+}
+
+fn start(case: &Case, weather: Weather) -> Simulator<'_> {
+    Simulator::start(&case.plan, &case.scripts, attendance(case), weather, case.seed)
+}
+
+/// A run that was cut off ends as it would have ended. Where somebody says no
+/// while something else fails it depends on who was first.
+fn same_end(case: &Case, straight: &Simulator<'_>, resumed: &Simulator<'_>) {
+    if resumed.diverged {
+        return;
+    }
+    let (expected, got) = (straight.state.outcome, resumed.state.outcome);
+    let refused = case.scripts.iter().any(|script| matches!(script.reply, Reply::No | Reply::Silence));
+    let both_bad = expected != Some(RunOutcome::Succeeded) && got != Some(RunOutcome::Succeeded);
+    assert!(
+        expected == got || (refused && both_bad),
+        "{expected:?} without the crash, {got:?} with it:\n{}\n-----\n{}",
+        straight.tell(),
+        resumed.tell()
+    );
+    if expected == Some(RunOutcome::Succeeded) {
+        let outcomes = |run: &Simulator<'_>| -> Vec<Option<Outcome>> {
+            run.state.steps.iter().map(|step| step.outcome()).collect()
+        };
+        assert_eq!(outcomes(straight), outcomes(resumed));
+    }
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config(400))]
+
+    /// After every prefix of the record, and after a crash during the resume.
+    #[test]
+    fn a_crash_at_any_point_changes_nothing_but_the_way(case in cases(5..=14)) {
+        let mut straight = start(&case, Weather::Calm);
+        straight.run_to_its_end();
+        let mut dice = Dice(case.seed ^ 0x5eed);
+        for events in 1..=straight.log.len() {
+            let mut resumed = straight.crash_after(events, dice.roll(usize::MAX) as u64);
+            if dice.roll(3) == 0 {
+                resumed.run_for(dice.roll(12));
+                let cut = events + dice.roll(resumed.log.len() - events + 1);
+                let mut again = resumed.crash_after(cut, dice.roll(usize::MAX) as u64);
+                again.run_to_its_end();
+                same_end(&case, &straight, &again);
+            }
+            resumed.run_to_its_end();
+            same_end(&case, &straight, &resumed);
+        }
+    }
+
+    /// Larger plans, with a few crashes one after the other.
+    #[test]
+    fn a_chain_of_crashes_ends_all_the_same(case in cases(15..=40)) {
+        let mut straight = start(&case, Weather::Calm);
+        straight.run_to_its_end();
+        let mut dice = Dice(case.seed ^ 0xc4a1);
+        let mut current = start(&case, Weather::Calm);
+        for _ in 0..6 {
+            let before = current.log.len();
+            current.run_for(dice.roll(2 * case.plan.steps.len()));
+            let cut = before + dice.roll(current.log.len() - before + 1);
+            current = current.crash_after(cut, dice.roll(usize::MAX) as u64);
+        }
+        current.run_to_its_end();
+        same_end(&case, &straight, &current);
+    }
+
+    /// Whatever is done to a run, it goes on to an end and keeps its promises.
+    #[test]
+    fn rough_weather_never_leaves_a_run_stuck(case in cases(5..=30)) {
+        let mut dice = Dice(case.seed ^ 0xbad);
+        let mut current = start(&case, Weather::Rough);
+        for _ in 0..10 {
+            let before = current.log.len();
+            current.run_for(dice.roll(2 * case.plan.steps.len()));
+            let cut = before + dice.roll(current.log.len() - before + 1);
+            current = current.crash_after(cut, dice.roll(usize::MAX) as u64);
+        }
+        current.run_to_its_end();
+    }
+}

@@ -1,0 +1,514 @@
+//! An engine whose journal is a list, whose clock is a number and whose
+//! processes are entries in a table that outlives it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use runbook_core::event::{AheadAnswer, EventKind, Gate, Identity, LeakedProcess, Outcome, Via};
+use runbook_core::moment::Moment;
+use runbook_core::plan::{Action, Plan};
+use runbook_core::schedule::{
+    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, advance,
+};
+use runbook_core::state::{RunState, Status, kind_name};
+
+use crate::invariants::Watch;
+use crate::world::{Dice, Ending, Reply, Script, Texts};
+
+/// What may happen beside what the script says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weather {
+    /// Nothing.
+    Calm,
+    /// Signals, cancels, dying servers, changed inputs.
+    Rough,
+}
+
+/// A run with the world around it.
+#[derive(Clone)]
+pub(crate) struct Simulator<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) scripts: &'a [Script],
+    pub(crate) state: RunState,
+    pub(crate) log: Vec<(u64, Moment, EventKind)>,
+    /// Lengths of the log after each durable batch.
+    pub(crate) batches: Vec<usize>,
+    pub(crate) now: Moment,
+    pub(crate) attendance: Attendance,
+    pub(crate) survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    /// A person decided otherwise than to go on as before.
+    pub(crate) diverged: bool,
+    /// What runs now: step and attempt, and whether it has been told to end.
+    processes: BTreeMap<(usize, u32), bool>,
+    /// Every attempt that ever took effect.
+    executed: BTreeSet<(usize, u32)>,
+    replayed: RunState,
+    watch: Watch,
+    dice: Dice,
+    weather: Weather,
+    end_backgrounds: bool,
+}
+
+pub(crate) fn created(ahead: Vec<AheadAnswer>) -> EventKind {
+    EventKind::RunCreated {
+        runbook: "sim".into(),
+        plan_digest: "digest".into(),
+        params: IndexMap::new(),
+        user: "alice".into(),
+        host: "here".into(),
+        version: "0".into(),
+        interactive: false,
+        environment_digest: None,
+        ahead,
+    }
+}
+
+pub(crate) fn answer(step: &runbook_core::id::StepId, word: &str, by: &str) -> Answer {
+    Answer {
+        step: step.clone(),
+        nonce: None,
+        digest: None,
+        word: word.into(),
+        by: by.into(),
+        via: Via::Command,
+        identity: Identity::User,
+        reason: Some("because".into()),
+        fields: IndexMap::new(),
+        items: Vec::new(),
+        all_items: false,
+        evidence: Vec::new(),
+        outputs: IndexMap::new(),
+        file: None,
+    }
+}
+
+fn in_short(kind: &EventKind) -> String {
+    let step = kind.step().map_or_else(String::new, ToString::to_string);
+    let rest = match kind {
+        EventKind::StepStarted { attempt, why, .. } => format!("{attempt} {why:?}"),
+        EventKind::AttemptReissued { attempt, .. } => format!("{attempt}"),
+        EventKind::StepFinished { attempt, outcome, reason, .. } => format!("{attempt} {outcome} {reason:?}"),
+        EventKind::StepSkipped { reason, .. } | EventKind::StepCancelled { reason, .. } => reason.clone(),
+        EventKind::GateOpened { gate, words, .. } => format!("{gate} {words:?}"),
+        EventKind::GateAnswered { answer, items, .. } => format!("{answer} {items:?}"),
+        EventKind::GateClosed { result, reason, .. } => format!("{result} {reason:?}"),
+        EventKind::RunFinished { outcome, reason, .. } => format!("{outcome} {reason:?}"),
+        _ => String::new(),
+    };
+    format!("{} {step} {rest}", kind_name(kind))
+}
+
+/// Something that may happen next.
+#[derive(Debug, Clone)]
+enum Happening {
+    Ends(usize, u32),
+    Answers(usize),
+    TimePasses(Moment),
+    SurvivorsGo(usize),
+    BackgroundsEnd,
+    Resumes,
+    Stops,
+    Cancels,
+    BackgroundDies(usize),
+}
+
+impl<'a> Simulator<'a> {
+    /// A run that has just been created; the first steps have started.
+    pub(crate) fn start(
+        plan: &'a Plan,
+        scripts: &'a [Script],
+        attendance: Attendance,
+        weather: Weather,
+        seed: u64,
+    ) -> Self {
+        let mut simulator = Self::empty(plan, scripts, attendance, weather, seed);
+        let ahead = plan
+            .steps
+            .iter()
+            .zip(scripts)
+            .filter(|(step, script)| script.reply == Reply::Ahead && step.action.question().is_some())
+            .map(|(step, _)| AheadAnswer {
+                step: step.id.clone(),
+                word: if matches!(step.action, Action::Approve(_)) { "approve" } else { "done" }.into(),
+                reason: None,
+            })
+            .collect();
+        simulator.append(created(ahead), true);
+        simulator.batches.push(1);
+        simulator.input(Input::Started);
+        simulator
+    }
+
+    fn empty(
+        plan: &'a Plan,
+        scripts: &'a [Script],
+        attendance: Attendance,
+        weather: Weather,
+        seed: u64,
+    ) -> Self {
+        Self {
+            plan,
+            scripts,
+            state: RunState::new(plan),
+            log: Vec::new(),
+            batches: Vec::new(),
+            now: Moment::from_millis(1_795_000_000_000),
+            attendance,
+            survivors: BTreeMap::new(),
+            diverged: false,
+            processes: BTreeMap::new(),
+            executed: BTreeSet::new(),
+            replayed: RunState::new(plan),
+            watch: Watch::new(plan),
+            dice: Dice(seed),
+            weather,
+            end_backgrounds: false,
+        }
+    }
+
+    fn append(&mut self, kind: EventKind, apply: bool) {
+        if apply {
+            self.state.apply(self.plan, self.now, &kind).expect("legal");
+        }
+        self.watch.see(self.plan, &kind);
+        self.replayed.apply(self.plan, self.now, &kind).expect("what was decided can be replayed");
+        self.log.push((self.log.len() as u64 + 1, self.now, kind));
+    }
+
+    /// One input: decided, made durable, and put into effect.
+    pub(crate) fn input(&mut self, input: Input) -> Decision {
+        let texts = Texts(self.scripts);
+        let circumstances = Circumstances {
+            now: self.now,
+            attendance: self.attendance,
+            boot: "boot",
+            max_parallel: None,
+            survivors: &self.survivors,
+            renderer: &texts,
+        };
+        let decision =
+            advance(self.plan, &mut self.state, input, &circumstances).expect("decisions are legal");
+        for event in decision.events.clone() {
+            self.append(event, false);
+        }
+        assert!(self.replayed == self.state, "the replayed state differs from the live one");
+        if !decision.events.is_empty() {
+            self.batches.push(self.log.len());
+        }
+        self.end_backgrounds = decision.end_backgrounds;
+        for event in &decision.events {
+            self.put_into_effect(event);
+        }
+        self.is_not_stuck();
+        decision
+    }
+
+    fn put_into_effect(&mut self, event: &EventKind) {
+        let index = event.step().and_then(|id| self.state.index_of(id));
+        match (event, index) {
+            (
+                EventKind::StepStarted { attempt, .. } | EventKind::AttemptReissued { attempt, .. },
+                Some(step),
+            ) => {
+                let runs =
+                    matches!(&self.state.steps[step].status, Status::Running(now) if now.number == *attempt);
+                if runs && self.plan.steps[step].action.takes_slot() {
+                    assert!(
+                        self.executed.insert((step, *attempt)),
+                        "attempt {attempt} of {} runs twice",
+                        self.plan.steps[step].id
+                    );
+                    self.processes.insert((step, *attempt), false);
+                }
+            }
+            (EventKind::StepFinished { attempt, .. }, Some(step)) => {
+                self.processes.remove(&(step, *attempt));
+            }
+            (EventKind::RunStopped { .. } | EventKind::CancelRequested { .. }, _) => {
+                for told in self.processes.values_mut() {
+                    *told = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn is_not_stuck(&self) {
+        let state = &self.state;
+        let rests = state.outcome.is_some() || state.parked.is_some() || state.stopped.is_some();
+        let goes_on = !self.processes.is_empty()
+            || state.delayed.iter().any(
+                |step| matches!(state.steps[*step].status, Status::Delayed { due_at } if due_at > self.now),
+            )
+            || self.end_backgrounds
+            || (!state.outliving.is_empty() && !self.survivors.is_empty())
+            || (!state.gates.is_empty() && self.attendance != Attendance::Nobody);
+        assert!(rests || goes_on, "the run is stuck:\n{}", self.tell());
+        for step in &state.running {
+            let Status::Running(attempt) = &state.steps[*step].status else { panic!("it runs") };
+            let known = self.processes.contains_key(&(*step, attempt.number));
+            assert!(known, "{} is said to run", self.plan.steps[*step].id);
+        }
+    }
+
+    /// The record in short, for a failing test.
+    pub(crate) fn tell(&self) -> String {
+        self.log.iter().map(|(seq, _, kind)| format!("{seq:>4} {}\n", in_short(kind))).collect()
+    }
+
+    /// Lets things happen until the run has ended.
+    pub(crate) fn run_to_its_end(&mut self) {
+        self.run_for(60 * self.plan.steps.len() + 400);
+        assert!(self.state.outcome.is_some(), "the run doesn't end:\n{}", self.tell());
+    }
+
+    /// Lets so many things happen, or fewer where the run ends before.
+    pub(crate) fn run_for(&mut self, happenings: usize) {
+        for _ in 0..happenings {
+            if self.state.outcome.is_some() {
+                return;
+            }
+            let options = self.options();
+            assert!(!options.is_empty(), "nothing can happen any more:\n{}", self.tell());
+            let pick = self.dice.roll(options.len());
+            self.happen(options[pick].clone());
+        }
+    }
+
+    fn options(&mut self) -> Vec<Happening> {
+        let mut options = Vec::new();
+        let rests =
+            self.state.parked.is_some() || (self.state.stopped.is_some() && self.processes.is_empty());
+        options.extend(self.processes.keys().map(|(step, attempt)| Happening::Ends(*step, *attempt)));
+        let somebody = rests || self.attendance != Attendance::Nobody;
+        let mut waits_for_clock = Vec::new();
+        for (&step, gate) in &self.state.gates {
+            match (self.scripts[step].reply, gate.gate) {
+                (Reply::Silence, Gate::Approve | Gate::Manual) => waits_for_clock.extend(gate.expires_at),
+                _ if somebody => options.push(Happening::Answers(step)),
+                _ => {}
+            }
+        }
+        for step in &self.state.delayed {
+            if let Status::Delayed { due_at } = self.state.steps[*step].status {
+                waits_for_clock.push(due_at);
+            }
+        }
+        if let Some(next) = waits_for_clock.into_iter().min().filter(|_| !rests || options.is_empty()) {
+            options.push(Happening::TimePasses(next));
+        }
+        if rests {
+            options.push(Happening::Resumes);
+            return options;
+        }
+        options.extend(self.state.outliving.keys().map(|step| Happening::SurvivorsGo(*step)));
+        if self.end_backgrounds {
+            options.push(Happening::BackgroundsEnd);
+        }
+        if self.weather == Weather::Rough && self.state.stopped.is_none() && self.dice.roll(8) == 0 {
+            options.extend(self.state.backgrounds.iter().map(|step| Happening::BackgroundDies(*step)));
+            options.push(Happening::Stops);
+            if self.dice.roll(3) == 0 {
+                options.push(Happening::Cancels);
+            }
+        }
+        options
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Ends(step, attempt) => {
+                let told = self.processes.remove(&(step, attempt)).expect("it runs");
+                let result = Box::new(self.result(step, told));
+                self.input(Input::Finished { step, attempt, result });
+            }
+            Happening::Answers(step) => {
+                let answer = self.says(step);
+                let rests = self.state.parked.is_some() || self.state.stopped.is_some();
+                let input = if rests { Input::Filed } else { Input::Answered };
+                let decision = self.input(input(Box::new(answer)));
+                assert_eq!(decision.refusal, None);
+            }
+            Happening::TimePasses(until) => {
+                self.now = self.now.max(until);
+                self.input(Input::Tick);
+            }
+            Happening::SurvivorsGo(step) => {
+                self.survivors.remove(&step);
+                self.input(Input::Tick);
+            }
+            Happening::BackgroundsEnd => {
+                for step in self.state.backgrounds.clone() {
+                    self.input(Input::BackgroundEnded { step, expected: true, reason: "ended".into() });
+                }
+            }
+            Happening::Resumes => self.resume(Vec::new()),
+            Happening::Stops => {
+                self.input(Input::Stopped { signal: "SIGTERM".into() });
+                for step in self.state.backgrounds.clone() {
+                    self.input(Input::BackgroundEnded { step, expected: true, reason: "stopped".into() });
+                }
+            }
+            Happening::Cancels => {
+                self.input(Input::Cancelled { by: "bob".into(), reason: None });
+            }
+            Happening::BackgroundDies(step) => {
+                self.input(Input::BackgroundEnded { step, expected: false, reason: "exit 1".into() });
+            }
+        }
+    }
+
+    fn resume(&mut self, found: Vec<(usize, Found)>) {
+        let mut changed_inputs = Vec::new();
+        if self.weather == Weather::Rough && self.dice.roll(3) == 0 {
+            let hash = format!("{:x}", self.dice.roll(3));
+            changed_inputs.push((0, "deploy.sh".to_owned(), Some(hash)));
+        }
+        self.input(Input::Resumed {
+            by: "carol".into(),
+            host: "there".into(),
+            version: "0".into(),
+            found,
+            changed_inputs,
+            question: Vec::new(),
+            answers: Vec::new(),
+        });
+    }
+
+    /// How an attempt ends: by what its step has failed so far.
+    fn result(&self, step: usize, told: bool) -> AttemptResult {
+        if told {
+            return AttemptResult {
+                failure: Some((Outcome::Cancelled, "stopped: SIGTERM".into())),
+                signal: Some("SIGTERM".into()),
+                ..AttemptResult::default()
+            };
+        }
+        self.ending(step).result()
+    }
+
+    fn ending(&self, step: usize) -> Ending {
+        let failed = self.log.iter().filter(|(_, _, kind)| {
+            matches!(kind, EventKind::StepFinished { step: id, outcome: Outcome::Failed, .. }
+                if *id == self.plan.steps[step].id)
+        });
+        let endings = &self.scripts[step].endings;
+        endings[failed.count().min(endings.len() - 1)]
+    }
+
+    fn says(&mut self, step: usize) -> Answer {
+        let gate = &self.state.gates[&step];
+        let no = self.scripts[step].reply == Reply::No;
+        let mut given = answer(&self.plan.steps[step].id, "", ["alice", "bob"][self.dice.roll(2)]);
+        given.word = match gate.gate {
+            Gate::Approve => if no { "reject" } else { "approve" }.into(),
+            Gate::Manual => if no { "failed" } else { "done" }.into(),
+            _ if gate.words.iter().any(|word| word == "wait") => ["wait", "end"][self.dice.roll(2)].into(),
+            _ => self.scripts[step].decision.into(),
+        };
+        if matches!(gate.gate, Gate::Failure | Gate::Interrupted) {
+            self.diverged |= !matches!(given.word.as_str(), "retry" | "wait" | "end");
+        }
+        let open = u32::try_from(gate.checklist.len() - gate.ticked.len()).expect("a short list");
+        if gate.gate == Gate::Manual && !no && open > 0 {
+            let next = (1..).find(|item| !gate.ticked.contains_key(item)).expect("one is open");
+            if self.dice.roll(2) == 0 {
+                given.word = String::new();
+                given.items = vec![next];
+            } else {
+                given.all_items = true;
+            }
+        }
+        given
+    }
+
+    /// The run as another engine finds it after a crash that left this much of
+    /// the record, resumed.
+    pub(crate) fn crash_after(&self, events: usize, seed: u64) -> Simulator<'a> {
+        let mut after = Self::empty(self.plan, self.scripts, self.attendance, self.weather, seed);
+        for (_, at, kind) in &self.log[..events] {
+            after.now = *at;
+            after.append(kind.clone(), true);
+        }
+        after.diverged = self.diverged;
+        after.batches = self.batches.iter().copied().filter(|length| *length <= events).collect();
+        let durable = after.batches.last().copied().unwrap_or(0);
+        after.batches.push(events);
+        after.now = after.now.after(std::time::Duration::from_millis(1));
+        if after.state.outcome.is_some() {
+            return after;
+        }
+        // What finished has run; so has what ran when the last engine took the run on.
+        after.executed.clone_from(&self.executed);
+        after.executed.retain(|(step, attempt)| *attempt <= after.state.steps[*step].attempts);
+        let mut found = Vec::new();
+        for step in after.state.running.clone() {
+            found.push((step, after.fate(self, step, durable)));
+        }
+        for step in after.state.backgrounds.clone() {
+            let lives = after.dice.roll(2) == 0;
+            found.push((step, if lives { Found::StillRunning } else { Found::Unknown }));
+        }
+        after.resume(found);
+        after
+    }
+
+    /// What became of an attempt that ran at the crash.
+    fn fate(&mut self, before: &Self, step: usize, durable: usize) -> Found {
+        let Status::Running(attempt) = self.state.steps[step].status.clone() else { panic!("it runs") };
+        let key = (step, attempt.number);
+        let started = |(_, _, kind): &&(u64, Moment, EventKind)| {
+            matches!(kind, EventKind::StepStarted { attempt, .. } | EventKind::AttemptReissued { attempt, .. }
+                if *attempt == key.1)
+                && kind.step() == Some(&self.plan.steps[step].id)
+        };
+        let recorded = before
+            .log
+            .iter()
+            .filter(started)
+            .map(|(seq, ..)| *seq)
+            .filter(|seq| *seq <= self.log.len() as u64)
+            .max();
+        let took_effect = before.executed.contains(&key) && recorded.is_some_and(|seq| seq <= durable as u64);
+        let told = self.state.cancel.is_some() || self.state.stopped.is_some();
+        if !matches!(self.plan.steps[step].action, Action::Run(_)) {
+            return Found::Unknown;
+        }
+        if !took_effect {
+            self.executed.remove(&key);
+            return Found::NeverStarted;
+        }
+        match self.dice.roll(5) {
+            0 => {
+                self.processes.insert(key, told);
+                Found::StillRunning
+            }
+            1 | 2 => Found::Ended(Box::new(self.result(step, false))),
+            // Only what no engine has seen at work may never have started.
+            3 if !before.inherited(key) => {
+                self.executed.remove(&key);
+                Found::NeverStarted
+            }
+            fate => {
+                self.diverged |= self.plan.steps[step].on_interrupt == runbook_core::plan::OnInterrupt::Fail
+                    && !self.plan.steps[step].action.is_background();
+                if fate == 4 && self.dice.roll(3) == 0 {
+                    self.survivors.insert(step, vec![LeakedProcess { pid: 7, command: "sleep".into() }]);
+                }
+                Found::Unknown
+            }
+        }
+    }
+
+    /// Whether this engine found the attempt at work when it took the run on.
+    fn inherited(&self, key: (usize, u32)) -> bool {
+        let resumed = self.log.iter().rposition(|(_, _, kind)| matches!(kind, EventKind::RunResumed { .. }));
+        let Some(resumed) = resumed else { return false };
+        let again = self.log[resumed..].iter().any(|(_, _, kind)| {
+            matches!(kind, EventKind::StepStarted { attempt, .. } | EventKind::AttemptReissued { attempt, .. }
+                if *attempt == key.1)
+                && kind.step() == Some(&self.plan.steps[key.0].id)
+        });
+        !again && self.executed.contains(&key)
+    }
+}

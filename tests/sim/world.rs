@@ -1,0 +1,127 @@
+//! What the engine can't decide: how commands end, what people say, what is
+//! known after a crash. All of it follows from a script and a seed.
+
+use indexmap::IndexMap;
+use runbook_core::event::Outcome;
+use runbook_core::plan::Plan;
+use runbook_core::schedule::{AttemptResult, RenderedQuestion, Renderer, Shown};
+use runbook_core::state::RunState;
+use serde_json::Value;
+
+/// How one attempt ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Success,
+    Exit(i32),
+    Killed,
+}
+
+impl Ending {
+    pub(crate) fn result(self) -> AttemptResult {
+        let failure = |reason: String| Some((Outcome::Failed, reason));
+        match self {
+            Self::Success => AttemptResult { exit_code: Some(0), ..AttemptResult::default() },
+            Self::Exit(code) => AttemptResult {
+                failure: failure(format!("exit {code}")),
+                exit_code: Some(code),
+                ..AttemptResult::default()
+            },
+            Self::Killed => AttemptResult {
+                failure: failure("signal SIGKILL".into()),
+                signal: Some("SIGKILL".into()),
+                ..AttemptResult::default()
+            },
+        }
+    }
+}
+
+/// What people do about a step's own question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// `approve` or `done`.
+    Yes,
+    /// `reject` or `failed`.
+    No,
+    /// Nothing: it expires.
+    Silence,
+    /// It was said when the run was started.
+    Ahead,
+}
+
+/// What is scripted of one step.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    /// How its attempts end that are not lost; the last one goes on for ever.
+    pub(crate) endings: Vec<Ending>,
+    pub(crate) reply: Reply,
+    pub(crate) when: Result<bool, String>,
+    pub(crate) renders: bool,
+    /// What is answered when it isn't known how it ended.
+    pub(crate) decision: &'static str,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            endings: vec![Ending::Success],
+            reply: Reply::Yes,
+            when: Ok(true),
+            renders: true,
+            decision: "retry",
+        }
+    }
+}
+
+/// The texts of a plan, by the script.
+pub(crate) struct Texts<'a>(pub(crate) &'a [Script]);
+
+impl Texts<'_> {
+    fn render<T: Default>(&self, step: usize, text: T) -> Result<T, String> {
+        let renders = self.0.get(step).is_none_or(|script| script.renders);
+        if renders { Ok(text) } else { Err("`steps.gone.stdout` is not defined".into()) }
+    }
+}
+
+impl Renderer for Texts<'_> {
+    fn when(&self, _: &Plan, _: &RunState, step: usize) -> Result<bool, String> {
+        self.0.get(step).map_or(Ok(true), |script| script.when.clone())
+    }
+
+    fn shown(&self, plan: &Plan, _: &RunState, step: usize) -> Result<Shown, String> {
+        let command = Some(plan.steps[step].id.to_string());
+        self.render(step, Shown { command, digest: None })
+    }
+
+    fn question(&self, plan: &Plan, _: &RunState, step: usize) -> Result<RenderedQuestion, String> {
+        let Some((_, question)) = plan.steps[step].action.question() else {
+            return Err("it asks nothing".into());
+        };
+        self.render(
+            step,
+            RenderedQuestion {
+                prompt: question.prompt.clone(),
+                details: None,
+                checklist: question.checklist.clone(),
+            },
+        )
+    }
+
+    fn outputs(&self, _: &Plan, _: &RunState) -> IndexMap<String, Value> {
+        IndexMap::new()
+    }
+}
+
+/// A small generator of numbers (splitmix64), so that a seed tells a whole run.
+#[derive(Debug, Clone)]
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let z = z ^ (z >> 31);
+        usize::try_from(z % sides.max(1) as u64).expect("below a usize")
+    }
+}
