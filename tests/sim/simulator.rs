@@ -8,7 +8,7 @@ use runbook_core::event::{AheadAnswer, EventKind, Gate, Identity, LeakedProcess,
 use runbook_core::moment::Moment;
 use runbook_core::plan::{Action, Plan};
 use runbook_core::schedule::{
-    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, advance,
+    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, advance, record_answer,
 };
 use runbook_core::state::{RunState, Status, kind_name};
 
@@ -203,6 +203,29 @@ impl<'a> Simulator<'a> {
         decision
     }
 
+    /// An answer while no process carries the run on.
+    fn file(&mut self, answer: &Answer) {
+        let texts = Texts(self.scripts);
+        let circumstances = Circumstances {
+            now: self.now,
+            attendance: Attendance::Nobody,
+            boot: "boot",
+            max_parallel: None,
+            survivors: &self.survivors,
+            renderer: &texts,
+        };
+        let (events, verdict) =
+            record_answer(self.plan, &mut self.state, answer, &circumstances).expect("decisions are legal");
+        assert_eq!(verdict, Ok(()));
+        for event in events {
+            let starts = matches!(event, EventKind::StepStarted { .. } | EventKind::GateOpened { .. });
+            assert!(!starts, "answering starts nothing: {event:?}");
+            self.append(event, false);
+        }
+        assert!(self.replayed == self.state, "the replayed state differs from the live one");
+        self.batches.push(self.log.len());
+    }
+
     fn put_into_effect(&mut self, event: &EventKind) {
         let index = event.step().and_then(|id| self.state.index_of(id));
         match (event, index) {
@@ -325,9 +348,12 @@ impl<'a> Simulator<'a> {
             Happening::Answers(step) => {
                 let answer = self.says(step);
                 let rests = self.state.parked.is_some() || self.state.stopped.is_some();
-                let input = if rests { Input::Filed } else { Input::Answered };
-                let decision = self.input(input(Box::new(answer)));
-                assert_eq!(decision.refusal, None);
+                if rests {
+                    self.file(&answer);
+                } else {
+                    let decision = self.input(Input::Answered(Box::new(answer)));
+                    assert_eq!(decision.refusal, None);
+                }
             }
             Happening::TimePasses(until) => {
                 self.now = self.now.max(until);
