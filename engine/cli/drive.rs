@@ -84,7 +84,7 @@ pub(crate) async fn start(
     start: Start<'_>,
     observer: &mut dyn Observer,
     operator: &dyn Operator,
-) -> Result<(RunDir, Ending), CommandError> {
+) -> Result<(RunDir, Arc<Plan>, Ending), CommandError> {
     let outside = run::outside();
     let store = context.store()?;
     let signals =
@@ -99,9 +99,9 @@ pub(crate) async fn start(
         id: None,
     };
     let held = run::create(&store, new).await?;
-    let dir = held.dir.clone();
+    let (dir, plan) = (held.dir.clone(), held.plan());
     let surroundings = surroundings(context, helper, store, observer, operator, signals);
-    Ok((dir, held.start(surroundings).await?))
+    Ok((dir, plan, held.start(surroundings).await?))
 }
 
 /// Takes a run on. `decide` says what to do with it as it stands.
@@ -118,7 +118,8 @@ pub(crate) async fn carry_on(
     let signals =
         run::listen().map_err(|error| CommandError::store("signals can't be handled").with_cause(&error))?;
     let surroundings = surroundings(context, helper, store, observer, operator, signals);
-    run::resume(dir, &outside, surroundings, decide).await?
+    let (_, ending) = run::resume(dir, &outside, surroundings, decide).await??;
+    Ok(ending)
 }
 
 fn surroundings<'o>(

@@ -371,8 +371,8 @@ fn create_folder(store: &Store, id: Option<RunId>) -> Result<(RunDir, RunLock), 
 impl Held {
     /// The plan.
     #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.plan
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan)
     }
 
     /// Runs a new run.
@@ -484,7 +484,7 @@ pub async fn resume<R>(
     outside: &IndexMap<String, String>,
     surroundings: Surroundings<'_>,
     decide: impl FnOnce(&Plan, &RunState) -> Result<Carry, R>,
-) -> Result<Result<Ending, R>, SessionError> {
+) -> Result<Result<(Arc<Plan>, Ending), R>, SessionError> {
     let lock = RunLock::acquire(dir, crate::store::lock::PATIENCE)?;
     let Opened { plan, state, events, replay, .. } = open(dir)?;
     let carry = match decide(&plan, &state) {
@@ -547,7 +547,9 @@ pub async fn resume<R>(
         fold,
         lock,
     };
-    held.carry_on(surroundings, first, recovery.attached, recovery.survivors).await.map(Ok)
+    let plan = held.plan();
+    let ending = held.carry_on(surroundings, first, recovery.attached, recovery.survivors).await?;
+    Ok(Ok((plan, ending)))
 }
 
 /// Whether a step took effect can't be decided while processes of it still run.
