@@ -24,6 +24,8 @@ pub(crate) struct Environment {
     pub(crate) inside_run: Option<String>,
     /// Where files of this login session may lie.
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// Where runs are recorded, as `RUNBOOK_STATE` says.
+    pub(crate) state_variable: Option<PathBuf>,
     /// Where a job on GitHub collects its summary.
     pub(crate) github_summary: Option<PathBuf>,
 }
@@ -53,6 +55,7 @@ impl Environment {
             columns: text("COLUMNS").and_then(|value| value.parse().ok()).filter(|columns| *columns > 0),
             inside_run: text("RUNBOOK_RUN_ID").filter(|value| !value.is_empty()),
             runtime_dir: absolute("XDG_RUNTIME_DIR"),
+            state_variable: variable("RUNBOOK_STATE").map(PathBuf::from),
             github_summary: variable("GITHUB_STEP_SUMMARY").map(PathBuf::from),
         }
     }

@@ -1,0 +1,332 @@
+//! The closing block: what happened, why, and what to do next (`cli.md`, "Every ending says what to do next").
+
+use runbook_core::event::{Gate, Outcome, RunOutcome};
+use runbook_core::id::{RunId, StepId};
+use runbook_core::moment::Moment;
+use runbook_core::plan::OnFailure;
+use runbook_core::state::RunState;
+use unicode_width::UnicodeWidthStr as _;
+
+use super::next::Paste;
+use super::surface::View;
+use super::wording::{Signs, count, duration, harmless, wrap};
+use crate::console::{ATTENTION, BAD, DIM, GOOD, STRONG, styled};
+use crate::exit_code;
+
+/// How many of the last lines of a failed step are quoted.
+pub(crate) const TAIL_LINES: usize = 5;
+
+/// What the closing block is made of, beside the run's state.
+#[derive(Debug, Clone)]
+pub(crate) struct Ending<'a> {
+    /// The run.
+    pub(crate) run: &'a RunId,
+    /// How commands for it are written.
+    pub(crate) paste: Paste,
+    /// The last lines that the failed step printed, made harmless.
+    pub(crate) tail: Vec<String>,
+    /// The store failed: nothing new was started since.
+    pub(crate) store_failure: Option<String>,
+    /// Now.
+    pub(crate) now: Moment,
+}
+
+/// The step that decided a failure or rejection: what the ending names, and whose output it quotes.
+pub(crate) fn culprit(view: View<'_>) -> Option<usize> {
+    let aborted = view.state.aborted.as_ref().and_then(|step| view.plan.steps.iter().position(|s| s.id.as_str() == step));
+    let decides = |index: &usize| {
+        let step = &view.plan.steps[*index];
+        match view.state.steps[*index].outcome() {
+            Some(Outcome::Rejected | Outcome::Interrupted) => true,
+            Some(Outcome::Failed) => step.on_failure != OnFailure::Warn,
+            _ => false,
+        }
+    };
+    let first = |index: &usize| {
+        // A failure that stops the run explains more than one that lets it go on.
+        let goes_on = view.plan.steps[*index].on_failure == OnFailure::Continue;
+        (view.plan.steps[*index].finally, goes_on, view.state.steps[*index].finished_at)
+    };
+    aborted.or_else(|| (0..view.plan.steps.len()).filter(decides).min_by_key(first))
+}
+
+/// The exit status of `run` and `resume` for a run that stands like this.
+pub(crate) fn exit_code_of(state: &RunState) -> u8 {
+    if let Some(outcome) = state.outcome {
+        return match outcome {
+            RunOutcome::Succeeded => exit_code::SUCCEEDED,
+            RunOutcome::Failed | RunOutcome::Cancelled => exit_code::FAILED,
+            RunOutcome::Rejected => exit_code::REJECTED,
+        };
+    }
+    if let Some(signal) = &state.stopped {
+        return match signal.as_str() {
+            "SIGTERM" => exit_code::TERMINATED,
+            "SIGHUP" => exit_code::HUNG_UP,
+            _ => exit_code::INTERRUPTED,
+        };
+    }
+    // An interrupted step wins over the other gates.
+    if state.gates.values().any(|gate| gate.gate == Gate::Interrupted) { exit_code::UNDECIDED } else { exit_code::WAITING }
+}
+
+impl Ending<'_> {
+    /// The word of the last line on standard output.
+    pub(crate) fn word(&self, state: &RunState) -> &'static str {
+        match (state.outcome, &state.stopped, &self.store_failure) {
+            (Some(outcome), _, _) => outcome.as_str(),
+            (None, Some(_), _) => "stopped",
+            (None, None, Some(_)) => "interrupted",
+            (None, None, None) => "waiting",
+        }
+    }
+
+    /// The exit status of the command.
+    pub(crate) fn exit_code(&self, state: &RunState) -> u8 {
+        if self.store_failure.is_some() { exit_code::STORE } else { exit_code_of(state) }
+    }
+
+    /// Whether nobody needs to hear of it.
+    pub(crate) fn is_success(&self, state: &RunState) -> bool {
+        self.store_failure.is_none() && state.outcome == Some(RunOutcome::Succeeded)
+    }
+
+    /// The block.
+    pub(crate) fn to_text(&self, view: View<'_>, width: usize, plain: bool) -> String {
+        let signs = Signs::new(plain);
+        let state = view.state;
+        let name = styled(STRONG, harmless(&view.plan.runbook));
+        let mut details: Vec<String> = Vec::new();
+        let mut commands: Vec<String> = Vec::new();
+        let (sign, headline) = if let Some(failure) = &self.store_failure {
+            details.push(format!("  {}", wrap(&harmless(failure), width.saturating_sub(2), "  ")));
+            details.push("  Nothing new was started since. What ran is recorded as far as that was possible.\n".into());
+            commands.push(self.paste.command("verify", &[]));
+            commands.push(self.paste.command("resume", &[]));
+            (styled(BAD, signs.bad), format!("{name} could not be recorded"))
+        } else if let Some(outcome) = state.outcome {
+            self.finished(view, outcome, &mut details, &mut commands, &signs, &name)
+        } else if let Some(signal) = &state.stopped {
+            self.stopped(view, signal, &mut details, &mut commands, &signs, &name)
+        } else {
+            self.parked(view, width, &mut details, &mut commands, &signs, &name)
+        };
+        let mut text = headline_with_id(&format!("{sign} {headline}"), self.run, width);
+        for detail in details {
+            text.push_str(detail.trim_end_matches('\n'));
+            text.push('\n');
+        }
+        for command in commands {
+            text.push_str(&format!("  {} {command}\n", styled(DIM, signs.next)));
+        }
+        text
+    }
+
+    fn finished(
+        &self,
+        view: View<'_>,
+        outcome: RunOutcome,
+        details: &mut Vec<String>,
+        commands: &mut Vec<String>,
+        signs: &Signs,
+        name: &str,
+    ) -> (String, String) {
+        let state = view.state;
+        let took = match (&state.created, state.finished_at) {
+            (Some(created), Some(finished)) => format!(" in {}", duration(finished.since(created.at))),
+            _ => String::new(),
+        };
+        match outcome {
+            RunOutcome::Succeeded => {
+                details.push(format!("  {}{took}", progress(view)));
+                details.extend(tolerated(view).map(|text| format!("  {} {text}", styled(ATTENTION, signs.attention))));
+                commands.push(self.paste.command("status", &[]));
+                (styled(GOOD, signs.good), format!("{name} succeeded"))
+            }
+            RunOutcome::Cancelled => {
+                let (by, reason) = state.cancel.clone().unwrap_or_default();
+                let why = reason.map_or_else(String::new, |reason| format!(": {}", harmless(&reason)));
+                details.push(format!("  {}{took}", progress(view)));
+                commands.push(self.paste.command("status", &[]));
+                (styled(BAD, signs.bad), format!("{name} was cancelled by {}{why}", harmless(&by)))
+            }
+            RunOutcome::Rejected => {
+                let at = culprit(view);
+                let said = at.map_or_else(String::new, |step| {
+                    let result = &state.steps[step].result;
+                    let by = if result.by.is_empty() { String::new() } else { format!(" by {}", harmless(&result.by.join(", "))) };
+                    let why = result.reason.as_deref().map_or_else(String::new, |why| {
+                        format!(": {}", harmless(why.strip_prefix("operator: ").unwrap_or(why)))
+                    });
+                    format!(" at {}{by}{why}", view.plan.steps[step].id)
+                });
+                details.push(format!("  {}{took}", progress(view)));
+                commands.push(self.paste.command("status", &[]));
+                (styled(BAD, signs.bad), format!("{name} was rejected{said}"))
+            }
+            RunOutcome::Failed => {
+                let at = culprit(view);
+                let (what, id) = match at {
+                    Some(step) => (failure_of(view, step), Some(view.plan.steps[step].id.clone())),
+                    None => {
+                        let why = state.finish_reason.as_deref().map_or_else(String::new, |why| format!(": {}", harmless(why)));
+                        (why, None)
+                    }
+                };
+                details.extend(self.tail.iter().map(|line| format!("    {line}")));
+                details.extend(others(view, at));
+                details.push(format!("  {}{took}", progress(view)));
+                if let Some(id) = id {
+                    commands.push(self.paste.command("logs", &[id.as_str()]));
+                    let finally = at.is_some_and(|step| view.plan.steps[step].finally);
+                    let retry: &[&str] = if finally { &[] } else { &["--retry", id.as_str()] };
+                    commands.push(self.paste.command("resume", retry));
+                } else {
+                    commands.push(self.paste.command("status", &[]));
+                    commands.push(self.paste.command("resume", &[]));
+                }
+                (styled(BAD, signs.bad), format!("{name} failed{what}"))
+            }
+        }
+    }
+
+    fn stopped(
+        &self,
+        view: View<'_>,
+        signal: &str,
+        details: &mut Vec<String>,
+        commands: &mut Vec<String>,
+        signs: &Signs,
+        name: &str,
+    ) -> (String, String) {
+        let cut: Vec<&str> = view
+            .plan
+            .steps
+            .iter()
+            .zip(&view.state.steps)
+            .filter(|(_, known)| known.outcome() == Some(Outcome::Cancelled) && known.result.attempt > 0)
+            .map(|(step, _)| step.id.as_str())
+            .collect();
+        details.push(format!("  {}", progress(view)));
+        if !cut.is_empty() {
+            details.push(format!(
+                "  {} cut off, and asked about when the run goes on: {}",
+                if cut.len() == 1 { "This step was" } else { "These steps were" },
+                cut.join(", ")
+            ));
+        }
+        commands.push(self.paste.command("status", &[]));
+        commands.push(self.paste.command("resume", &[]));
+        (styled(ATTENTION, signs.attention), format!("{name} was stopped by {signal}"))
+    }
+
+    fn parked(
+        &self,
+        view: View<'_>,
+        width: usize,
+        details: &mut Vec<String>,
+        commands: &mut Vec<String>,
+        signs: &Signs,
+        name: &str,
+    ) -> (String, String) {
+        details.push(format!("  {}", progress(view)));
+        for (index, gate) in &view.state.gates {
+            let step: &StepId = &view.plan.steps[*index].id;
+            let line = format!("{} {step}: {}", signs.question, harmless(&gate.prompt));
+            details.push(format!("  {}", wrap(&line, width.saturating_sub(2), "    ")));
+            if let Some(expires) = gate.expires_at {
+                details.push(format!("    until {} ({})", super::wording::moment(expires), super::wording::distance(expires, self.now)));
+            }
+            commands.extend(self.paste.answers(step, gate, true));
+        }
+        if view.state.gates.is_empty() {
+            commands.push(self.paste.command("resume", &[]));
+        }
+        let undecided = view.state.gates.values().any(|gate| gate.gate == Gate::Interrupted);
+        let what = if undecided { "needs a decision" } else { "waits for a person" };
+        (styled(ATTENTION, signs.question), format!("{name} {what}"))
+    }
+}
+
+/// ` at smoke (exit 1 after 3 attempts)`.
+fn failure_of(view: View<'_>, step: usize) -> String {
+    let known = &view.state.steps[step];
+    let reason = known.result.reason.as_deref().unwrap_or("it failed");
+    let attempts = if known.attempts > 1 { format!(" after {}", count(known.attempts as usize, "attempt")) } else { String::new() };
+    format!(" at {} ({}{attempts})", view.plan.steps[step].id, harmless(reason))
+}
+
+/// The other steps that failed, a line each.
+fn others(view: View<'_>, at: Option<usize>) -> impl Iterator<Item = String> + '_ {
+    let failed =
+        move |index: &usize| view.state.steps[*index].outcome() == Some(Outcome::Failed) && Some(*index) != at;
+    (0..view.plan.steps.len()).filter(failed).map(move |step| format!("  also failed{}", failure_of(view, step)))
+}
+
+/// Failures that the runbook lets pass.
+fn tolerated(view: View<'_>) -> impl Iterator<Item = String> + '_ {
+    let failed = move |index: &usize| view.state.steps[*index].outcome() == Some(Outcome::Failed);
+    (0..view.plan.steps.len()).filter(failed).map(move |step| format!("failed, as the runbook allows{}", failure_of(view, step)))
+}
+
+/// `5 of 8 steps passed`.
+fn progress(view: View<'_>) -> String {
+    let passed = (0..view.plan.steps.len())
+        .filter(|step| matches!(view.state.steps[*step].outcome(), Some(Outcome::Succeeded | Outcome::Skipped)))
+        .count();
+    format!("{passed} of {} passed", count(view.plan.steps.len(), "step"))
+}
+
+/// The headline with the run's id beside it, or below where it doesn't fit.
+fn headline_with_id(headline: &str, run: &RunId, width: usize) -> String {
+    let visible = anstream::adapter::strip_str(headline).to_string();
+    let id = styled(DIM, run);
+    if visible.width() + 4 + run.as_str().len() <= width {
+        format!("{headline}    {id}\n")
+    } else {
+        format!("{}\n  {id}\n", wrap(headline, width, "  "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{Story, run_id};
+
+    fn block(story: &Story, tail: &[&str], store_failure: Option<&str>, width: usize, plain: bool) -> String {
+        let run = run_id();
+        let ending = Ending {
+            run: &run,
+            paste: Paste::for_tests(),
+            tail: tail.iter().map(|line| (*line).to_owned()).collect(),
+            store_failure: store_failure.map(str::to_owned),
+            now: Moment::from_millis(1_795_314_700_000),
+        };
+        let text = ending.to_text(story.view(), width, plain);
+        format!("{}= {}, exit {}\n", anstream::adapter::strip_str(&text), ending.word(&story.state), ending.exit_code(&story.state))
+    }
+
+    #[test]
+    fn every_ending_says_what_to_do_next() {
+        let stories = [
+            ("succeeded", Story::succeeded()),
+            ("failed", Story::failed()),
+            ("rejected", Story::rejected()),
+            ("cancelled", Story::cancelled()),
+            ("parked", Story::parked()),
+            ("undecided", Story::undecided()),
+            ("stopped", Story::stopped()),
+        ];
+        let mut all = String::new();
+        for (name, story) in &stories {
+            let tail: &[&str] = if *name == "failed" { &["curl: (22) The requested URL returned error: 503"] } else { &[] };
+            for width in [60, 100] {
+                all.push_str(&format!("--- {name}, {width} columns\n{}", block(story, tail, None, width, false)));
+            }
+        }
+        let failure = "no space left for /state/runs/x/journal-000001.jsonl: No space left on device (os error 28)";
+        all.push_str(&format!("--- store failure\n{}", block(&Story::failed(), &[], Some(failure), 60, false)));
+        all.push_str(&format!("--- plain\n{}", block(&Story::parked(), &[], None, 60, true)));
+        insta::assert_snapshot!(all);
+    }
+}

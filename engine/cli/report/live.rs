@@ -1,0 +1,163 @@
+//! The report at a terminal: running steps as live lines, finished ones scroll by above them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use runbook_core::event::{Event, EventKind, Outcome};
+use runbook_core::id::StepId;
+use runbook_core::moment::Moment;
+use runbook_core::plan::Action;
+use runbook_runtime::capture::Stream;
+
+use super::buffer::Buffer;
+use super::next::Paste;
+use super::sentences::{question, sentence};
+use super::surface::View;
+use super::wording::{Signs, duration, fit, gist, step_of};
+use super::{Report, Screen};
+use crate::console::{DIM, STRONG, styled};
+
+/// How many of the last lines are shown of an attempt that failed.
+const FAILED_LINES: usize = 10;
+/// More steps than this are only counted.
+const LINES_MAX: usize = 12;
+
+/// Live lines.
+pub(super) struct Live {
+    screen: Rc<Screen>,
+    signs: Signs,
+    lines: MultiProgress,
+    paste: Paste,
+    running: IndexMap<StepId, Running>,
+    now: Moment,
+}
+
+struct Running {
+    attempt: u32,
+    since: Moment,
+    gist: String,
+    /// Of a check with `hold`: how long, and since when it holds.
+    hold: Option<Duration>,
+    holds_since: Option<Moment>,
+    buffer: Buffer,
+    bar: Option<ProgressBar>,
+}
+
+impl Live {
+    pub(super) fn new(screen: Rc<Screen>, paste: Paste) -> Self {
+        let lines = screen.live();
+        Self { signs: Signs::new(false), screen, paste, lines, running: IndexMap::new(), now: Moment::default() }
+    }
+
+    fn start(&mut self, event: &Event, view: View<'_>) {
+        let EventKind::StepStarted { step: id, attempt, command, .. } = &event.kind else { return };
+        let Some(step) = step_of(view.plan, view.state, id) else { return };
+        if step.action.question().is_some() {
+            return;
+        }
+        let hold = match &step.action {
+            Action::Check(check) => check.hold.map(Into::into),
+            Action::Run(_) | Action::Approve(_) | Action::Manual(_) => None,
+        };
+        let shown = self.running.values().filter(|running| running.bar.is_some()).count();
+        let bar = (shown < LINES_MAX).then(|| {
+            let bar = self.lines.add(ProgressBar::new_spinner());
+            bar.set_style(ProgressStyle::with_template("{spinner:.cyan} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        let running = Running {
+            attempt: *attempt,
+            since: event.at,
+            gist: gist(step, command.as_deref()),
+            hold,
+            holds_since: None,
+            buffer: Buffer::default(),
+            bar,
+        };
+        self.running.insert(id.clone(), running);
+        self.draw(id);
+    }
+
+    /// Takes the live line away; the last lines of output, where they say why.
+    fn end(&mut self, event: &Event) -> String {
+        let EventKind::StepFinished { step, outcome, .. } = &event.kind else { return String::new() };
+        let Some(running) = self.running.shift_remove(step) else { return String::new() };
+        if let Some(bar) = &running.bar {
+            bar.finish_and_clear();
+            self.lines.remove(bar);
+        }
+        if !matches!(outcome, Outcome::Failed | Outcome::Interrupted) {
+            return String::new();
+        }
+        let lines = running.buffer.finish(|count| format!("({count} lines are left out here)"));
+        let from = lines.len().saturating_sub(FAILED_LINES);
+        let prefix = styled(DIM, format_args!("  {} ", self.signs.bar));
+        lines[from..].iter().map(|line| format!("{prefix}{line}\n")).collect()
+    }
+
+    fn draw(&self, step: &StepId) {
+        let Some(Running { bar: Some(bar), since, gist, hold, holds_since, buffer, .. }) = self.running.get(step) else {
+            return;
+        };
+        let elapsed = duration(self.now.max(*since).since(*since));
+        let countdown = match (hold, holds_since) {
+            (Some(hold), Some(since)) => {
+                let left = hold.saturating_sub(self.now.max(*since).since(*since));
+                format!(", holds, {} to go", duration(left))
+            }
+            _ => String::new(),
+        };
+        let last = buffer.last_line();
+        let text = if last.is_empty() { gist.as_str() } else { last.as_str() };
+        let before = format!("{step} {elapsed}{countdown} ");
+        let room = self.screen.console().width.saturating_sub(before.len() + 3);
+        bar.set_message(format!("{} {elapsed}{countdown} {}", styled(STRONG, step), styled(DIM, fit(text, room))));
+    }
+}
+
+impl Report for Live {
+    fn event(&mut self, event: &Event, _: &str, view: View<'_>) {
+        self.now = self.now.max(event.at);
+        self.start(event, view);
+        if let EventKind::Sample { step, ok, .. } = &event.kind
+            && let Some(running) = self.running.get_mut(step)
+            && *ok
+        {
+            running.holds_since.get_or_insert(event.at);
+            self.draw(step);
+        }
+        let output = self.end(event);
+        // Whoever sits here is asked by the prompt itself.
+        let asked = !self.screen.console().non_interactive;
+        let waits = if asked { None } else { question(event, view, &self.signs, &self.paste) };
+        let told = waits.or_else(|| sentence(event, view, &self.signs)).unwrap_or_default();
+        if !told.is_empty() || !output.is_empty() {
+            self.screen.say(&format!("{output}{told}"));
+        }
+    }
+
+    fn output(&mut self, step: &StepId, attempt: u32, stream: Stream, bytes: &[u8]) {
+        let Some(running) = self.running.get_mut(step).filter(|running| running.attempt == attempt) else { return };
+        running.buffer.push(stream, bytes);
+        self.draw(step);
+    }
+
+    fn tick(&mut self, now: Moment, _: View<'_>) {
+        self.now = now;
+        for step in self.running.keys() {
+            self.draw(step);
+            if let Some(Running { bar: Some(bar), .. }) = self.running.get(step) {
+                bar.tick();
+            }
+        }
+    }
+
+    fn finish(&mut self, _: View<'_>) {
+        for running in self.running.values().filter_map(|running| running.bar.as_ref()) {
+            running.finish_and_clear();
+        }
+        self.running.clear();
+    }
+}

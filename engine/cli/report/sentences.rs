@@ -1,0 +1,178 @@
+//! One event, one line for people.
+
+use runbook_core::event::{Event, EventKind, Outcome, Via};
+use runbook_core::state::Status;
+
+use super::next::Paste;
+use super::surface::View;
+use super::wording::{Signs, gist, harmless, millis, step_of};
+use crate::console::{ATTENTION, DIM, STRONG, styled};
+
+/// The line that tells of an event, with its newline; `None` where people needn't hear of it.
+pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<String> {
+    let note = |sign: &str, text: &str| Some(format!("{} {text}\n", styled(ATTENTION, sign)));
+    match &event.kind {
+        EventKind::StepFinished { step, outcome, reason, duration_ms, warnings, by, recovered, attempt, .. } => {
+            let (sign, colour) = signs.of(*outcome);
+            let mut line = format!("{} {} {outcome}", styled(colour, sign), styled(STRONG, step));
+            if *attempt > 1 {
+                line.push_str(&format_args!(", attempt {attempt}").to_string());
+            }
+            if *duration_ms > 0 {
+                line.push_str(&styled(DIM, format_args!(" in {}", millis(*duration_ms))));
+            }
+            if !by.is_empty() {
+                line.push_str(&format_args!(" by {}", harmless(&by.join(", "))).to_string());
+            }
+            if let Some(reason) = reason {
+                line.push_str(": ");
+                line.push_str(&harmless(reason));
+            }
+            if *recovered {
+                line.push_str(&styled(DIM, " (its end was found after a crash)"));
+            }
+            line.push('\n');
+            for warning in warnings {
+                line.push_str(&styled(ATTENTION, signs.attention));
+                line.push_str(&format_args!(" {step} warns: {}\n", harmless(warning)).to_string());
+            }
+            Some(line)
+        }
+        EventKind::StepSkipped { step, reason, by } => {
+            let (sign, colour) = signs.of(Outcome::Skipped);
+            let by = by.as_ref().map_or_else(String::new, |by| format!(" by {}", harmless(by)));
+            Some(format!("{} {} skipped{by}: {}\n", styled(colour, sign), styled(STRONG, step), harmless(reason)))
+        }
+        EventKind::StepBlocked { step, needs } => {
+            let (sign, colour) = signs.of(Outcome::Blocked);
+            Some(format!("{} {} blocked: needs {needs}\n", styled(colour, sign), styled(STRONG, step)))
+        }
+        EventKind::StepCancelled { step, reason } => {
+            let (sign, colour) = signs.of(Outcome::Cancelled);
+            Some(format!("{} {} cancelled: {}\n", styled(colour, sign), styled(STRONG, step), harmless(reason)))
+        }
+        EventKind::RetryScheduled { step, delay_ms, .. } => {
+            note(signs.again, &format!("{step} is tried again in {}", millis(*delay_ms)))
+        }
+        EventKind::DeadlinePassed { step } => note(signs.attention, &format!("{step} is past its deadline")),
+        EventKind::Leaked { step, pids } => {
+            let left: Vec<String> = pids.iter().map(|left| format!("{} ({})", left.pid, harmless(&left.command))).collect();
+            note(signs.attention, &format!("{step} left something behind: {}", left.join(", ")))
+        }
+        EventKind::BackgroundEnded { step, expected: false, reason } => {
+            note(signs.attention, &format!("the background command of {step} ended early: {}", harmless(reason)))
+        }
+        EventKind::GateAnswered { step, answer, by, via, reason, items, evidence, .. } => {
+            let mut text = format!("{step}: {} ", harmless(by));
+            match (answer.as_str(), items.as_slice()) {
+                ("", items) => {
+                    let items: Vec<String> = items.iter().map(u32::to_string).collect();
+                    text.push_str(&format!("ticked {}", items.join(", ")));
+                }
+                (answer, _) => text.push_str(&format!("said {answer}")),
+            }
+            let way = match via {
+                Via::Terminal => "",
+                Via::Command => " by command",
+                Via::Ahead => " ahead of time",
+                Via::Resume => " with resume",
+            };
+            text.push_str(way);
+            if !evidence.is_empty() {
+                text.push_str(", with evidence");
+            }
+            if let Some(reason) = reason {
+                text.push_str(": ");
+                text.push_str(&harmless(reason));
+            }
+            note(signs.question, &text)
+        }
+        EventKind::GateClosed { step, result, reason } if matches!(result.as_str(), "expired" | "void" | "cancelled") => {
+            let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", harmless(reason)));
+            note(signs.question, &format!("the question of {step} is {result}{why}"))
+        }
+        EventKind::InputChanged { step, path, sha256 } => {
+            let what = if sha256.is_some() { "has changed" } else { "is gone" };
+            note(signs.attention, &format!("{}, an input of {step}, {what}", harmless(path)))
+        }
+        EventKind::Artifact { step, path, .. } => {
+            Some(format!("{}\n", styled(DIM, format_args!("  {step} kept {}", harmless(path)))))
+        }
+        EventKind::Note { by, text } => note(signs.attention, &format!("{} notes: {}", harmless(by), harmless(text))),
+        EventKind::CancelRequested { by, reason } => {
+            let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", harmless(reason)));
+            note(signs.attention, &format!("{} ends the run{why}", harmless(by)))
+        }
+        EventKind::RunStopped { signal } => {
+            let running = view.state.running.len();
+            let tail = if running > 0 { ", and ends what runs" } else { "" };
+            note(signs.attention, &format!("{signal}: nothing new starts{tail}"))
+        }
+        EventKind::RunResumed { by, host, .. } => {
+            Some(format!("{}\n", styled(DIM, format_args!("resumed by {} on {}", harmless(by), harmless(host)))))
+        }
+        _ => None,
+    }
+}
+
+/// A question that waits, and the commands that answer it.
+pub(super) fn question(event: &Event, view: View<'_>, signs: &Signs, paste: &Paste) -> Option<String> {
+    let EventKind::GateOpened { step, prompt, .. } = &event.kind else { return None };
+    let gate = view.state.gates.get(&view.state.index_of(step)?)?;
+    let mut text = format!(
+        "{} {} waits for a person: {}\n",
+        styled(ATTENTION, signs.question),
+        styled(STRONG, step),
+        harmless(prompt)
+    );
+    for command in paste.answers(step, gate, false) {
+        text.push_str(&format!("  {} {command}\n", signs.next));
+    }
+    Some(text)
+}
+
+/// The line that tells of a start. Gates have none: their question follows.
+pub(super) fn start(event: &Event, view: View<'_>, signs: &Signs) -> Option<String> {
+    let EventKind::StepStarted { step: id, attempt, command, why, .. } = &event.kind else { return None };
+    let step = step_of(view.plan, view.state, id)?;
+    if step.action.question().is_some() {
+        return None;
+    }
+    let mut line = format!("{} {}", styled(DIM, signs.start), styled(STRONG, id));
+    if *attempt > 1 {
+        let why = why.as_ref().map_or_else(String::new, |why| format!(" ({})", harmless(why)));
+        line.push_str(&format!(" attempt {attempt}{why}"));
+    }
+    line.push_str(&styled(DIM, format_args!(" {}", gist(step, command.as_deref()))));
+    line.push('\n');
+    Some(line)
+}
+
+/// The steps that run and the questions that wait, for the line that says that all is well.
+pub(super) fn heartbeat(now: runbook_core::moment::Moment, view: View<'_>) -> Option<String> {
+    let mut parts = Vec::new();
+    let running: Vec<String> = view
+        .state
+        .running
+        .iter()
+        .filter_map(|index| match &view.state.steps[*index].status {
+            Status::Running(attempt) => {
+                let span = super::wording::duration(now.since(attempt.started_at));
+                Some(format!("{} ({span})", view.plan.steps[*index].id))
+            }
+            Status::Pending | Status::Delayed { .. } | Status::Ended(_) => None,
+        })
+        .collect();
+    if !running.is_empty() {
+        parts.push(format!("running: {}", running.join(", ")));
+    }
+    let waiting: Vec<&str> = view.state.gates.keys().map(|index| view.plan.steps[*index].id.as_str()).collect();
+    if !waiting.is_empty() {
+        parts.push(format!("waiting for a person: {}", waiting.join(", ")));
+    }
+    let delayed: Vec<&str> = view.state.delayed.iter().map(|index| view.plan.steps[*index].id.as_str()).collect();
+    if !delayed.is_empty() {
+        parts.push(format!("to be tried again: {}", delayed.join(", ")));
+    }
+    (!parts.is_empty()).then(|| format!("{}\n", parts.join("; ")))
+}

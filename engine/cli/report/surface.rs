@@ -1,0 +1,108 @@
+//! What a run shows to its surroundings, and whom it asks.
+//!
+//! The dispatcher knows neither terminal nor formats: it reports to one
+//! [`Observer`] and asks one [`Operator`], which the command line provides.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use runbook_core::event::Event;
+use runbook_core::id::StepId;
+use runbook_core::moment::Moment;
+use runbook_core::plan::Plan;
+use runbook_core::schedule::{Answer, Attendance};
+use runbook_core::state::{OpenGate, RunState};
+
+use runbook_runtime::capture::Stream;
+
+/// The plan and where its run stands, after the event that is told.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    /// What runs.
+    pub(crate) plan: &'a Plan,
+    /// Where it stands.
+    pub(crate) state: &'a RunState,
+}
+
+/// Sees everything that happens, after it is durable.
+pub(crate) trait Observer {
+    /// An event, and its line in the journal.
+    fn event(&mut self, event: &Event, line: &str, view: View<'_>);
+    /// Output of a running attempt, masked; pieces may be missing under pressure.
+    fn output(&mut self, step: &StepId, attempt: u32, stream: Stream, bytes: &[u8]);
+    /// Time has passed: about once a second while something runs.
+    fn tick(&mut self, now: Moment, view: View<'_>);
+    /// Something to say that is no event, as in `press Ctrl-C again to …`.
+    fn remark(&mut self, text: &str);
+}
+
+/// A question to the person at the terminal.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    /// The step it is about.
+    pub(crate) step: StepId,
+    /// The question as it is open.
+    pub(crate) gate: OpenGate,
+    /// Whether a random word must be typed in place of the deciding one.
+    pub(crate) confirm_typed: bool,
+    /// Whether a note, link or file is wanted with `done`.
+    pub(crate) evidence: runbook_core::plan::EvidenceRule,
+    /// What happens after yes: the steps that wait for it, in order.
+    pub(crate) next: Vec<StepId>,
+    /// The end of what was printed last by the steps that it needs, or by the step itself.
+    pub(crate) last_output: Vec<String>,
+    /// Why the answer before was not taken.
+    pub(crate) refused: Option<String>,
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// An answer; `by`, `via` and `identity` are set by whoever asked.
+    Answer(Box<Answer>),
+    /// The person left the prompt, or the terminal is gone: nobody is there any more.
+    Left,
+}
+
+/// What to do about Ctrl-C while steps run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interruption {
+    /// End the running steps and stop; the run can be resumed.
+    Stop,
+    /// Go on as if nothing had happened.
+    GoOn,
+}
+
+/// The future of a question, dropped when it is settled elsewhere.
+pub(crate) type Asking<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// Whoever can be asked.
+pub(crate) trait Operator {
+    /// Whether somebody is there.
+    fn attendance(&self) -> Attendance;
+    /// Puts a question. Dropping the future takes the prompt away.
+    fn ask(&self, question: Question) -> Asking<Reply>;
+    /// Asks what a Ctrl-C was meant to do, while steps run.
+    fn interrupted(&self, running: Vec<StepId>) -> Asking<Interruption>;
+}
+
+/// An operator for runs at which nobody can be asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Unattended {
+    /// [`Attendance::Nobody`], or [`Attendance::Waiting`] with `--wait`.
+    pub(crate) attendance: Attendance,
+}
+
+impl Operator for Unattended {
+    fn attendance(&self) -> Attendance {
+        self.attendance
+    }
+
+    fn ask(&self, _: Question) -> Asking<Reply> {
+        Box::pin(std::future::pending())
+    }
+
+    fn interrupted(&self, _: Vec<StepId>) -> Asking<Interruption> {
+        Box::pin(std::future::ready(Interruption::Stop))
+    }
+}
