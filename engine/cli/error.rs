@@ -3,7 +3,7 @@
 use runbook_core::schedule::{Refusal, RefusalKind};
 use runbook_runtime::journal::JournalError;
 use runbook_runtime::store::lock::LockError;
-use runbook_runtime::store::{Family, StoreError};
+use runbook_runtime::store::{Family, ResolveError, StoreError};
 
 use crate::exit_code;
 
@@ -117,6 +117,12 @@ impl From<StoreError> for CommandError {
 
 impl From<JournalError> for CommandError {
     fn from(error: JournalError) -> Self {
+        Self::new(kind_of(error.family()), error.to_string()).with_cause(&error)
+    }
+}
+
+impl From<ResolveError> for CommandError {
+    fn from(error: ResolveError) -> Self {
         Self::new(kind_of(error.family()), error.to_string()).with_cause(&error)
     }
 }

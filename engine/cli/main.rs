@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod exit_code;
 mod find;
+mod prompt;
 mod report;
 
 use std::io::Write as _;

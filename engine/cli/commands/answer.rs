@@ -3,11 +3,25 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use indexmap::IndexMap;
+use runbook_core::event::{Evidence, Gate, Identity, RunOutcome, Via};
 use runbook_core::id::StepId;
+use runbook_core::moment::Moment;
+use runbook_core::schedule::{Answer, Attendance, Circumstances, Refusal, RefusalKind, record_answer};
+use runbook_runtime::run::{self, Opened};
+use runbook_runtime::store::evidence::{AttachError, attach};
+use runbook_runtime::store::identity::current_user;
+use runbook_runtime::store::inbox::{AnswerFile, Request};
+use runbook_runtime::store::{RunDir, lock};
 
-use crate::args::{key_value, step_id};
+use super::deliver::{Delivered, deliver};
+use crate::args::{Format, key_value, step_id};
+use crate::console::{GOOD, styled};
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::exit_code;
+use crate::report::next::Paste;
+use crate::report::wording::{Signs, count, harmless};
 
 /// Which question is meant.
 #[derive(Debug, Args)]
@@ -104,22 +118,259 @@ pub(crate) struct AnswerOptions {
     pub(crate) common: Common,
 }
 
+/// What is said, before it is known to which question.
+struct Said {
+    /// The word; empty where items are only ticked.
+    word: String,
+    /// Items to tick.
+    items: Vec<u32>,
+    /// Tick all the rest.
+    all: bool,
+    /// Notes, links and files.
+    evidence: Vec<Evidence>,
+    /// Files to be kept as evidence.
+    attachments: Vec<PathBuf>,
+    /// Values for later steps.
+    outputs: Vec<(String, String)>,
+    common: Common,
+}
+
+impl Said {
+    fn word(word: &str, common: Common) -> Self {
+        Self {
+            word: word.to_owned(),
+            items: Vec::new(),
+            all: false,
+            evidence: Vec::new(),
+            attachments: Vec::new(),
+            outputs: Vec::new(),
+            common,
+        }
+    }
+}
+
 /// Executes `approve`; the exit status.
-pub(crate) fn approve(_context: &Context, _options: ApproveOptions) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook approve`"))
+pub(crate) fn approve(context: &Context, options: ApproveOptions) -> Result<u8, CommandError> {
+    give(context, &options.question, Some(Gate::Approve), Said::word("approve", options.common))
 }
 
 /// Executes `reject`; the exit status.
-pub(crate) fn reject(_context: &Context, _options: RejectOptions) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook reject`"))
+pub(crate) fn reject(context: &Context, options: RejectOptions) -> Result<u8, CommandError> {
+    give(context, &options.question, Some(Gate::Approve), Said::word("reject", options.common))
 }
 
 /// Executes `done`; the exit status.
-pub(crate) fn done(_context: &Context, _options: DoneOptions) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook done`"))
+pub(crate) fn done(context: &Context, options: DoneOptions) -> Result<u8, CommandError> {
+    let word = match (options.failed, options.all || options.items.is_empty()) {
+        (true, _) => "failed",
+        (false, true) => "done",
+        (false, false) => "",
+    };
+    let notes = options.notes.into_iter().map(|text| Evidence::Note { text });
+    let links = options.links.into_iter().map(|url| Evidence::Link { url });
+    let said = Said {
+        items: options.items,
+        all: options.all,
+        evidence: notes.chain(links).collect(),
+        attachments: options.attachments.iter().map(|path| context.environment.typed(path)).collect(),
+        ..Said::word(word, options.common)
+    };
+    give(context, &options.question, Some(Gate::Manual), said)
 }
 
 /// Executes `answer`; the exit status.
-pub(crate) fn answer(_context: &Context, _options: AnswerOptions) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook answer`"))
+pub(crate) fn answer(context: &Context, options: AnswerOptions) -> Result<u8, CommandError> {
+    if !options.env.is_empty() {
+        return Err(CommandError::not_yet("answer --env"));
+    }
+    let question = Question { run: options.run, step: Some(options.step) };
+    let said = Said { outputs: options.outputs, ..Said::word(&options.word, options.common) };
+    give(context, &question, None, said)
+}
+
+/// Gives an answer to a question of a run, whoever holds the run.
+fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) -> Result<u8, CommandError> {
+    if !said.common.fields.is_empty() {
+        return Err(CommandError::not_yet("--field"));
+    }
+    if said.common.sign.is_some() {
+        return Err(CommandError::not_yet("--sign"));
+    }
+    let goes_on = said.common.resume;
+    // Before anything else: it must be small and alone.
+    let helper = if goes_on { Some(crate::drive::helper()?) } else { None };
+    let store = context.store()?;
+    let dir = store.run(&store.resolve(&question.run)?)?;
+    context.refuse_from_inside(dir.run())?;
+    let opened = run::open(&dir)?;
+    let step = match &question.step {
+        Some(step) => step.clone(),
+        None => only_open(&opened, kind, &said.word)?,
+    };
+    let answer = to_answer(&dir, &opened, &step, said)?;
+    // What can be seen to be wrong leaves no trace.
+    if let Some(refusal) = obvious_refusal(&opened, &answer) {
+        return Err(refusal.into());
+    }
+    let request = Request::Answer(AnswerFile {
+        run: dir.run().clone(),
+        step: answer.step.clone(),
+        nonce: answer.nonce.clone().unwrap_or_default(),
+        digest: answer.digest.clone().unwrap_or_default(),
+        word: answer.word.clone(),
+        reason: answer.reason.clone(),
+        fields: IndexMap::new(),
+        items: answer.items.clone(),
+        env: IndexMap::new(),
+        outputs: answer.outputs.clone(),
+        evidence: answer.evidence.clone(),
+        via: Via::Command,
+        at: run::now(),
+        pid: std::process::id(),
+        signature: None,
+    });
+    let mut ended = None;
+    let delivered = deliver(&dir, &request, |file| {
+        let answer = Answer { file: Some(file.as_str().to_owned()), ..answer.clone() };
+        let noted = run::note_answer(&store, &dir, &answer)?;
+        if context.global.format == Format::Json && !goes_on {
+            for record in &noted.recorded {
+                context.console.print(&format!("{}\n", record.line));
+            }
+        }
+        ended = noted.state.outcome;
+        Ok(match noted.refusal {
+            None => Delivered::Taken { live: false },
+            Some(refusal) if refusal.kind == RefusalKind::Unchanged => Delivered::Unchanged(refusal.message),
+            Some(refusal) => Delivered::Refused(refusal.into()),
+        })
+    })?;
+    let live = match delivered {
+        Delivered::Taken { live } => live,
+        Delivered::Unchanged(message) => {
+            context.console.say(&format!("{}\n", harmless(&message)));
+            lock::is_held(&dir)?.is_some()
+        }
+        Delivered::Refused(error) => return Err(error),
+    };
+    match helper {
+        Some(helper) if !live && ended.is_none() => super::resume::go_on(context, helper, &dir, &question.run),
+        _ => {
+            if context.global.format != Format::Json && !context.console.quiet {
+                context.console.print(&receipt(context, question, &answer, live, ended));
+            }
+            Ok(ended.filter(|_| goes_on).map_or(exit_code::SUCCEEDED, of_outcome))
+        }
+    }
+}
+
+/// The exit status of a run that was ended by the answer (`--resume`).
+fn of_outcome(outcome: RunOutcome) -> u8 {
+    match outcome {
+        RunOutcome::Succeeded => exit_code::SUCCEEDED,
+        RunOutcome::Rejected => exit_code::REJECTED,
+        RunOutcome::Failed | RunOutcome::Cancelled => exit_code::FAILED,
+    }
+}
+
+/// The only open question of this kind.
+fn only_open(opened: &Opened, kind: Option<Gate>, word: &str) -> Result<StepId, CommandError> {
+    let open: Vec<&StepId> = opened
+        .state
+        .gates
+        .iter()
+        .filter(|(_, gate)| kind.is_none_or(|kind| gate.gate == kind))
+        .map(|(step, _)| &opened.plan.steps[*step].id)
+        .collect();
+    let what = match kind {
+        Some(Gate::Manual) => "manual step",
+        _ => "approval",
+    };
+    match open.as_slice() {
+        [step] => Ok((*step).clone()),
+        [] => Err(CommandError::refused(format!("no {what} of run {} waits for an answer", opened.dir.run()))
+            .with_hint(format!("runbook status {}", opened.dir.run()))),
+        several => {
+            let steps: Vec<&str> = several.iter().map(|step| step.as_str()).collect();
+            let word = if word == "reject" { "reject" } else if kind == Some(Gate::Manual) { "done" } else { "approve" };
+            let mut error = CommandError::usage(format!("{} wait for an answer: say which one: {}", count(several.len(), what), steps.join(", ")));
+            for step in steps {
+                error = error.with_hint(format!("runbook {word} {} {step}", opened.dir.run()));
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The answer to the question as it is open now; without one, the run says why it isn't.
+fn to_answer(dir: &RunDir, opened: &Opened, step: &StepId, said: Said) -> Result<Answer, CommandError> {
+    let gate = opened.state.index_of(step).and_then(|index| opened.state.gates.get(&index));
+    let mut items = said.items;
+    if let Some(gate) = gate.filter(|_| said.all) {
+        items.extend((1u32..).take(gate.checklist.len()).filter(|item| !gate.ticked.contains_key(item)));
+        items.sort_unstable();
+        items.dedup();
+    }
+    let mut evidence = said.evidence;
+    for path in &said.attachments {
+        evidence.push(attach(dir, path).map_err(|error| {
+            let message = format!("{} can't be attached", path.display());
+            match error {
+                AttachError::Source(error) => CommandError::usage(message).with_cause(&error),
+                AttachError::Store(error) => CommandError::from(error),
+            }
+        })?);
+    }
+    Ok(Answer {
+        step: step.clone(),
+        nonce: gate.map(|gate| gate.nonce.clone()),
+        digest: gate.map(|gate| gate.digest.clone()),
+        word: said.word,
+        by: current_user(),
+        via: Via::Command,
+        identity: Identity::User,
+        reason: said.common.reason.filter(|reason| !reason.trim().is_empty()),
+        fields: IndexMap::new(),
+        items,
+        all_items: said.all,
+        evidence,
+        outputs: said.outputs.into_iter().map(|(name, value)| (name, value.into())).collect(),
+        file: None,
+    })
+}
+
+/// Why an answer can't be taken, as far as the journal tells. What fell due meanwhile is for whoever records.
+fn obvious_refusal(opened: &Opened, answer: &Answer) -> Option<Refusal> {
+    let texts = run::texts_of(&opened.dir, &opened.state);
+    let survivors = std::collections::BTreeMap::new();
+    let circumstances = Circumstances {
+        // An expired question is closed by recording that, so it isn't obvious here.
+        now: Moment::default(),
+        attendance: Attendance::Nobody,
+        boot: "",
+        max_parallel: None,
+        survivors: &survivors,
+        renderer: &texts,
+    };
+    let (_, verdict) = record_answer(&opened.plan, &mut opened.state.clone(), answer, &circumstances).ok()?;
+    verdict.err().filter(|refusal| refusal.kind != RefusalKind::Unchanged)
+}
+
+/// What was recorded, and what to do next.
+fn receipt(context: &Context, question: &Question, answer: &Answer, live: bool, ended: Option<RunOutcome>) -> String {
+    let signs = Signs::new(context.console.plain);
+    let what = if answer.word.is_empty() {
+        let items: Vec<String> = answer.items.iter().map(u32::to_string).collect();
+        format!("{} ticked {} of {}", harmless(&answer.by), items.join(", "), answer.step)
+    } else {
+        format!("{} said {} to {}", harmless(&answer.by), harmless(&answer.word), answer.step)
+    };
+    let mut text = format!("{} recorded: {what}\n", styled(GOOD, signs.good));
+    let paste = Paste::new(context, question.run.as_str());
+    match (live, ended) {
+        (true, _) => text.push_str("  The process that holds the run goes on with it.\n"),
+        (false, Some(outcome)) => text.push_str(&format!("  Nothing was left to run: the run is over, {outcome}.\n")),
+        (false, None) => text.push_str(&format!("  {} {}\n", signs.next, paste.command("resume", &[]))),
+    }
+    text
 }

@@ -1,9 +1,22 @@
 //! `runbook cancel`: stop a live run, or end one that no process holds.
 
-use clap::Args;
+use std::time::Duration;
 
+use clap::Args;
+use runbook_core::event::RunOutcome;
+use runbook_runtime::run::{self, SessionError};
+use runbook_runtime::store::inbox::{self, CancelFile, Request};
+use runbook_runtime::store::lock::{Busy, LockError};
+use runbook_runtime::store::{RunDir, lock};
+
+use super::deliver::{Delivered, deliver};
+use crate::args::Format;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::exit_code;
+
+/// How often is looked whether a live run has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(30);
 
 /// Options of `cancel`.
 #[derive(Debug, Args)]
@@ -17,6 +30,54 @@ pub(crate) struct Options {
 }
 
 /// Executes the command; the exit status.
-pub(crate) fn execute(_context: &Context, _options: &Options) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook cancel`"))
+pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    // What remains of a parked run runs in this process.
+    let helper = crate::drive::helper()?;
+    let store = context.store()?;
+    let dir = store.run(&store.resolve(&options.run)?)?;
+    context.refuse_from_inside(dir.run())?;
+    refuse_ended(&dir)?;
+    if lock::is_held(&dir)?.is_none() {
+        return super::resume::cancel(context, helper, &dir, &options.run, options.reason.clone());
+    }
+    let request = Request::Cancel(CancelFile {
+        run: dir.run().clone(),
+        reason: options.reason.clone(),
+        at: run::now(),
+        pid: std::process::id(),
+    });
+    let mut alone = false;
+    let delivered = deliver(&dir, &request, |file| {
+        // Its process has ended meanwhile; then it is for us.
+        inbox::withdraw(&dir, file, || true)?;
+        if lock::is_held(&dir)?.is_some() {
+            return Err(SessionError::Lock(LockError::Busy(Busy { run: dir.run().clone(), holder: None })));
+        }
+        alone = true;
+        Ok(Delivered::Taken { live: false })
+    })?;
+    if alone {
+        refuse_ended(&dir)?;
+        return super::resume::cancel(context, helper, &dir, &options.run, options.reason.clone());
+    }
+    match delivered {
+        Delivered::Refused(error) => return Err(error),
+        Delivered::Taken { .. } | Delivered::Unchanged(_) => {}
+    }
+    while lock::is_held(&dir)?.is_some() {
+        std::thread::sleep(LOOK_EVERY);
+    }
+    let outcome = run::open(&dir)?.state.outcome;
+    if context.global.format != Format::Json && !context.console.quiet {
+        let word = outcome.map_or("not over yet", RunOutcome::as_str);
+        context.console.print(&format!("run {} {word}\n", dir.run()));
+    }
+    Ok(exit_code::SUCCEEDED)
+}
+
+fn refuse_ended(dir: &RunDir) -> Result<(), CommandError> {
+    match run::open(dir)?.state.outcome {
+        Some(outcome) => Err(CommandError::refused(format!("run {} is over already: {outcome}", dir.run()))),
+        None => Ok(()),
+    }
 }

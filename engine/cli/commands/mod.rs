@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod cancel;
+mod deliver;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod note;

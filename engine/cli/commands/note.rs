@@ -1,9 +1,14 @@
 //! `runbook note`: a line for a run's timeline.
 
 use clap::Args;
+use runbook_runtime::run;
+use runbook_runtime::store::identity::current_user;
+use runbook_runtime::store::inbox::{self, NoteFile, Request};
 
+use super::deliver::{Delivered, deliver};
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::exit_code;
 
 /// Options of `note`.
 #[derive(Debug, Args)]
@@ -17,6 +22,22 @@ pub(crate) struct Options {
 }
 
 /// Executes the command; the exit status.
-pub(crate) fn execute(_context: &Context, _options: &Options) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook note`"))
+pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    let text = options.text.trim();
+    if text.is_empty() {
+        return Err(CommandError::usage("the note is empty"));
+    }
+    let store = context.store()?;
+    let dir = store.run(&store.resolve(&options.run)?)?;
+    let note = NoteFile { run: dir.run().clone(), text: text.to_owned(), at: run::now(), pid: std::process::id() };
+    let delivered = deliver(&dir, &Request::Note(note), |file| {
+        // What this process records itself needs no request.
+        inbox::withdraw(&dir, file, || true)?;
+        let noted = run::note_line(&store, &dir, &current_user(), text)?;
+        Ok(noted.refusal.map_or(Delivered::Taken { live: false }, |refusal| Delivered::Refused(refusal.into())))
+    })?;
+    match delivered {
+        Delivered::Taken { .. } | Delivered::Unchanged(_) => Ok(exit_code::SUCCEEDED),
+        Delivered::Refused(error) => Err(error),
+    }
 }

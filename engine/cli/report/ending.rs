@@ -5,22 +5,25 @@ use runbook_core::id::{RunId, StepId};
 use runbook_core::moment::Moment;
 use runbook_core::plan::OnFailure;
 use runbook_core::state::RunState;
+use runbook_runtime::run::View;
+use runbook_runtime::capture::{CaptureLog, Stream};
+use runbook_runtime::sanitize::{Colour, TerminalStream};
+use runbook_runtime::store::RunDir;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::next::Paste;
-use super::surface::View;
 use super::wording::{Signs, count, duration, harmless, wrap};
+use crate::context::Context;
 use crate::console::{ATTENTION, BAD, DIM, GOOD, STRONG, styled};
-use crate::exit_code;
 
 /// How many of the last lines of a failed step are quoted.
 pub(crate) const TAIL_LINES: usize = 5;
 
 /// What the closing block is made of, beside the run's state.
 #[derive(Debug, Clone)]
-pub(crate) struct Ending<'a> {
+pub(crate) struct Closing {
     /// The run.
-    pub(crate) run: &'a RunId,
+    pub(crate) run: RunId,
     /// How commands for it are written.
     pub(crate) paste: Paste,
     /// The last lines that the failed step printed, made harmless.
@@ -29,6 +32,30 @@ pub(crate) struct Ending<'a> {
     pub(crate) store_failure: Option<String>,
     /// Now.
     pub(crate) now: Moment,
+}
+
+/// The last lines that an attempt printed, made harmless; those of standard error where there are any.
+pub(crate) fn tail_of(dir: &RunDir, step: &StepId, attempt: u32, count: usize) -> Vec<String> {
+    // A log that isn't there or can't be read has nothing to quote; `verify` says what is wrong with it.
+    let Ok(log) = CaptureLog::open(&dir.log_path(step, attempt)) else { return Vec::new() };
+    let lines = log.tail_lines(4 * count).unwrap_or_default();
+    let complaints = lines.iter().any(|(stream, line)| *stream == Stream::Stderr && !line.trim_ascii().is_empty());
+    let wanted: Vec<String> = lines
+        .into_iter()
+        .filter(|(stream, line)| (!complaints || *stream == Stream::Stderr) && !line.trim_ascii().is_empty())
+        .map(|(_, line)| harmless_bytes(&line))
+        .collect();
+    let from = wanted.len().saturating_sub(count);
+    wanted[from..].to_vec()
+}
+
+/// A line of output without its colours.
+fn harmless_bytes(line: &[u8]) -> String {
+    let mut stream = TerminalStream::new(Colour::Drop);
+    let mut text = String::new();
+    stream.push(line, &mut text);
+    stream.finish(&mut text);
+    text.trim_end().to_owned()
 }
 
 /// The step that decided a failure or rejection: what the ending names, and whose output it quotes.
@@ -50,27 +77,16 @@ pub(crate) fn culprit(view: View<'_>) -> Option<usize> {
     aborted.or_else(|| (0..view.plan.steps.len()).filter(decides).min_by_key(first))
 }
 
-/// The exit status of `run` and `resume` for a run that stands like this.
-pub(crate) fn exit_code_of(state: &RunState) -> u8 {
-    if let Some(outcome) = state.outcome {
-        return match outcome {
-            RunOutcome::Succeeded => exit_code::SUCCEEDED,
-            RunOutcome::Failed | RunOutcome::Cancelled => exit_code::FAILED,
-            RunOutcome::Rejected => exit_code::REJECTED,
-        };
+impl Closing {
+    /// The closing block's material for a run that this process has carried. `named`: how the run is named in commands.
+    pub(crate) fn new(context: &Context, dir: &RunDir, view: View<'_>, store_failure: Option<String>, named: &str) -> Self {
+        let tail = culprit(view).map_or_else(Vec::new, |step| {
+            let attempt = view.state.steps[step].result.attempt;
+            tail_of(dir, &view.plan.steps[step].id, attempt, TAIL_LINES)
+        });
+        Self { run: dir.run().clone(), paste: Paste::new(context, named), tail, store_failure, now: runbook_runtime::run::now() }
     }
-    if let Some(signal) = &state.stopped {
-        return match signal.as_str() {
-            "SIGTERM" => exit_code::TERMINATED,
-            "SIGHUP" => exit_code::HUNG_UP,
-            _ => exit_code::INTERRUPTED,
-        };
-    }
-    // An interrupted step wins over the other gates.
-    if state.gates.values().any(|gate| gate.gate == Gate::Interrupted) { exit_code::UNDECIDED } else { exit_code::WAITING }
-}
 
-impl Ending<'_> {
     /// The word of the last line on standard output.
     pub(crate) fn word(&self, state: &RunState) -> &'static str {
         match (state.outcome, &state.stopped, &self.store_failure) {
@@ -79,11 +95,6 @@ impl Ending<'_> {
             (None, None, Some(_)) => "interrupted",
             (None, None, None) => "waiting",
         }
-    }
-
-    /// The exit status of the command.
-    pub(crate) fn exit_code(&self, state: &RunState) -> u8 {
-        if self.store_failure.is_some() { exit_code::STORE } else { exit_code_of(state) }
     }
 
     /// Whether nobody needs to hear of it.
@@ -99,7 +110,7 @@ impl Ending<'_> {
         let mut details: Vec<String> = Vec::new();
         let mut commands: Vec<String> = Vec::new();
         let (sign, headline) = if let Some(failure) = &self.store_failure {
-            details.push(format!("  {}", wrap(&harmless(failure), width.saturating_sub(2), "  ")));
+            details.push(format!("  {}", harmless(failure)));
             details.push("  Nothing new was started since. What ran is recorded as far as that was possible.\n".into());
             commands.push(self.paste.command("verify", &[]));
             commands.push(self.paste.command("resume", &[]));
@@ -109,11 +120,11 @@ impl Ending<'_> {
         } else if let Some(signal) = &state.stopped {
             self.stopped(view, signal, &mut details, &mut commands, &signs, &name)
         } else {
-            self.parked(view, width, &mut details, &mut commands, &signs, &name)
+            self.parked(view, &mut details, &mut commands, &signs, &name)
         };
-        let mut text = headline_with_id(&format!("{sign} {headline}"), self.run, width);
+        let mut text = headline_with_id(&format!("{sign} {headline}"), &self.run, width);
         for detail in details {
-            text.push_str(detail.trim_end_matches('\n'));
+            text.push_str(&wrap(detail.trim_end_matches('\n'), width, "    "));
             text.push('\n');
         }
         for command in commands {
@@ -223,7 +234,6 @@ impl Ending<'_> {
     fn parked(
         &self,
         view: View<'_>,
-        width: usize,
         details: &mut Vec<String>,
         commands: &mut Vec<String>,
         signs: &Signs,
@@ -232,8 +242,11 @@ impl Ending<'_> {
         details.push(format!("  {}", progress(view)));
         for (index, gate) in &view.state.gates {
             let step: &StepId = &view.plan.steps[*index].id;
-            let line = format!("{} {step}: {}", signs.question, harmless(&gate.prompt));
-            details.push(format!("  {}", wrap(&line, width.saturating_sub(2), "    ")));
+            // Our own questions name the step themselves.
+            let own = matches!(gate.gate, Gate::Failure | Gate::Interrupted);
+            let about = if own { String::new() } else { format!("{step}: ") };
+            let line = format!("{} {about}{}", signs.question, harmless(&gate.prompt));
+            details.push(format!("  {line}"));
             if let Some(expires) = gate.expires_at {
                 details.push(format!("    until {} ({})", super::wording::moment(expires), super::wording::distance(expires, self.now)));
             }
@@ -295,15 +308,15 @@ mod tests {
 
     fn block(story: &Story, tail: &[&str], store_failure: Option<&str>, width: usize, plain: bool) -> String {
         let run = run_id();
-        let ending = Ending {
-            run: &run,
+        let closing = Closing {
+            run,
             paste: Paste::for_tests(),
             tail: tail.iter().map(|line| (*line).to_owned()).collect(),
             store_failure: store_failure.map(str::to_owned),
             now: Moment::from_millis(1_795_314_700_000),
         };
-        let text = ending.to_text(story.view(), width, plain);
-        format!("{}= {}, exit {}\n", anstream::adapter::strip_str(&text), ending.word(&story.state), ending.exit_code(&story.state))
+        let text = closing.to_text(story.view(), width, plain);
+        format!("{}= {}\n", anstream::adapter::strip_str(&text), closing.word(&story.state))
     }
 
     #[test]

@@ -6,9 +6,9 @@ use runbook_core::id::RunId;
 use runbook_core::moment::Moment;
 use runbook_core::plan::Plan;
 use runbook_core::state::{OpenGate, RunState};
+use runbook_runtime::run::View;
 use serde_json::json;
 
-use super::surface::View;
 
 pub(crate) fn run_id() -> RunId {
     "20261122T023000-k3f9".parse().expect("a run id")

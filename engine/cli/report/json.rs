@@ -4,9 +4,9 @@ use runbook_core::event::Event;
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
 use runbook_runtime::capture::Stream;
+use runbook_runtime::run::View;
 
 use super::Report;
-use super::surface::View;
 use crate::console::Console;
 
 /// Prints each event as it stands in the journal.

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use runbook_core::event::Outcome;
 use runbook_core::id::RunId;
+use runbook_runtime::run::View;
 
-use super::surface::View;
 
 /// The document for a run as it stands.
 pub(super) fn document(view: View<'_>, run: &RunId) -> String {

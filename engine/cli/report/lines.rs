@@ -9,12 +9,12 @@ use runbook_core::event::{Event, EventKind, Outcome};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
 use runbook_runtime::capture::Stream;
+use runbook_runtime::run::View;
 
 use super::buffer::Buffer;
 use super::dialect::Dialect;
 use super::next::Paste;
 use super::sentences::{heartbeat, question, sentence, start};
-use super::surface::View;
 use super::wording::{Signs, harmless};
 use super::{Report, Screen};
 use crate::console::{DIM, styled};

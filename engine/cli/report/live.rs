@@ -10,11 +10,11 @@ use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
 use runbook_core::plan::Action;
 use runbook_runtime::capture::Stream;
+use runbook_runtime::run::View;
 
 use super::buffer::Buffer;
 use super::next::Paste;
 use super::sentences::{question, sentence};
-use super::surface::View;
 use super::wording::{Signs, duration, fit, gist, step_of};
 use super::{Report, Screen};
 use crate::console::{DIM, STRONG, styled};

@@ -20,7 +20,6 @@ mod live;
 pub(crate) mod next;
 mod screen;
 mod sentences;
-pub(crate) mod surface;
 pub(crate) mod wording;
 
 use std::path::PathBuf;
@@ -30,10 +29,10 @@ use runbook_core::event::Event;
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
 use runbook_runtime::capture::Stream;
+use runbook_runtime::run::{Observer, View};
 
-pub(crate) use ending::Ending;
+pub(crate) use ending::Closing;
 pub(crate) use screen::Screen;
-use surface::{Observer, View};
 
 use crate::args::Format;
 use crate::context::Context;
@@ -87,19 +86,19 @@ impl Reporter {
     ///
     /// # Errors
     /// Where the file of `--junit` can't be written.
-    pub(crate) fn finish(&mut self, view: View<'_>, ending: &Ending<'_>) -> Result<(), CommandError> {
+    pub(crate) fn finish(&mut self, view: View<'_>, closing: &Closing) -> Result<(), CommandError> {
         self.report.finish(view);
         let console = self.screen.console();
-        let quiet_success = console.quiet && ending.is_success(view.state);
+        let quiet_success = console.quiet && closing.is_success(view.state);
         if !quiet_success {
-            self.screen.say(&ending.to_text(view, console.width, console.plain));
+            self.screen.say(&closing.to_text(view, console.width, console.plain));
         }
         let at_terminal = console.stdout_terminal && console.stderr_terminal;
         if self.format == Format::Text && !at_terminal {
-            console.print(&format!("run {} {}\n", ending.run, ending.word(view.state)));
+            console.print(&format!("run {} {}\n", closing.run, closing.word(view.state)));
         }
         match &self.junit {
-            Some(path) => std::fs::write(path, junit::document(view, ending.run)).map_err(|error| {
+            Some(path) => std::fs::write(path, junit::document(view, &closing.run)).map_err(|error| {
                 CommandError::store(format!("cannot write {}: {error}", path.display()))
             }),
             None => Ok(()),

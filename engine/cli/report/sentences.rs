@@ -2,9 +2,9 @@
 
 use runbook_core::event::{Event, EventKind, Outcome, Via};
 use runbook_core::state::Status;
+use runbook_runtime::run::View;
 
 use super::next::Paste;
-use super::surface::View;
 use super::wording::{Signs, gist, harmless, millis, step_of};
 use crate::console::{ATTENTION, DIM, STRONG, styled};
 

@@ -154,17 +154,19 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
     fitting
 }
 
-/// Lays a text out in lines of at most so many columns, broken between words, all but the first indented.
+/// Lays a text out in lines of at most so many columns, broken between words, all but the first indented. Spaces at the beginning stay.
 pub(crate) fn wrap(text: &str, columns: usize, indent: &str) -> String {
-    let mut out = String::new();
-    let mut used = 0;
-    for word in text.split(' ') {
-        let width = word.width();
-        if used > 0 && used + 1 + width > columns {
+    let words = text.trim_start_matches(' ');
+    let mut out = " ".repeat(text.len() - words.len());
+    let mut used = out.len();
+    for (index, word) in words.split(' ').enumerate() {
+        // Colours take no place.
+        let width = anstream::adapter::strip_str(word).to_string().width();
+        if index > 0 && used + 1 + width > columns {
             out.push('\n');
             out.push_str(indent);
             used = indent.width();
-        } else if used > 0 {
+        } else if index > 0 {
             out.push(' ');
             used += 1;
         }
@@ -210,6 +212,7 @@ mod tests {
         assert_eq!(fit("数数数", 5), "数数…");
         assert_eq!(wrap("one two three four", 9, "  "), "one two\n  three\n  four");
         assert_eq!(wrap("unbreakable", 4, "  "), "unbreakable");
+        assert_eq!(wrap("  two words", 5, "    "), "  two\n    words");
         assert_eq!(pad("数", 4), "数  ");
     }
 }

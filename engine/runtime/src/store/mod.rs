@@ -3,6 +3,7 @@
 //! (`engine.md` §3, §5, §6).
 
 mod error;
+pub mod evidence;
 mod files;
 #[cfg(test)]
 pub(crate) mod fixture;

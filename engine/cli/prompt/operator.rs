@@ -1,0 +1,104 @@
+//! The person at the terminal, as the engine sees one.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::rc::Rc;
+
+use runbook_core::id::StepId;
+use runbook_core::schedule::Attendance;
+use runbook_runtime::run::{Asking, Interruption, Operator, Question, Reply};
+
+use super::dialogue::{Dialogue, Layout, Turn};
+use super::terminal::{Terminal, Typed};
+use crate::report::Screen;
+
+/// Words for `confirm: typed`: short, alike in no language's keyboard, none of them an answer.
+const WORDS: [&str; 16] = [
+    "amber", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbor", "indigo", "jasper", "kelp", "lagoon",
+    "maple", "nectar", "onyx", "pebble",
+];
+
+/// Asks at the controlling terminal.
+#[derive(Debug)]
+pub(crate) struct TerminalOperator {
+    screen: Rc<Screen>,
+    /// The question that was shown last: ticking an item asks the same one again.
+    shown: Rc<RefCell<Option<String>>>,
+}
+
+impl TerminalOperator {
+    /// Shares the screen with the reports.
+    pub(crate) fn new(screen: Rc<Screen>) -> Self {
+        Self { screen, shown: Rc::default() }
+    }
+
+    fn layout(&self) -> Layout {
+        let console = self.screen.console();
+        Layout { width: console.width, plain: console.plain, now: runbook_runtime::run::now() }
+    }
+}
+
+impl Operator for TerminalOperator {
+    fn attendance(&self) -> Attendance {
+        Attendance::Operator
+    }
+
+    fn ask(&self, question: Question) -> Asking<Reply> {
+        let screen = Rc::clone(&self.screen);
+        let again = self.shown.replace(Some(question.gate.nonce.clone())).as_ref() == Some(&question.gate.nonce);
+        let dialogue = Dialogue::new(question, Some(random_word()), self.layout());
+        Box::pin(async move {
+            let _held = screen.hold();
+            let Ok(terminal) = Terminal::open() else { return Reply::Left };
+            converse(terminal, dialogue, again).await
+        })
+    }
+
+    fn interrupted(&self, running: Vec<StepId>) -> Asking<Interruption> {
+        let screen = Rc::clone(&self.screen);
+        Box::pin(async move {
+            let _held = screen.hold();
+            let Ok(mut terminal) = Terminal::open() else { return Interruption::Stop };
+            let ids: Vec<&str> = running.iter().map(StepId::as_str).collect();
+            terminal.show(&format!(
+                "\nRunning: {}\nstop: they are ended, and the run can be resumed. go on: nothing happens.\n",
+                ids.join(", ")
+            ));
+            loop {
+                match terminal.line("stop or go on: ").await {
+                    Typed::Line(line) => match line.trim() {
+                        "stop" => return Interruption::Stop,
+                        "go on" => return Interruption::GoOn,
+                        "undo" => terminal.show("undo is not supported yet.\n"),
+                        _ => {}
+                    },
+                    // Who presses it twice means it; who is gone can't watch.
+                    Typed::Interrupt | Typed::End => return Interruption::Stop,
+                }
+            }
+        })
+    }
+}
+
+/// Talks until it is decided.
+async fn converse(mut terminal: Terminal, mut dialogue: Dialogue, again: bool) -> Reply {
+    let opening = if again { dialogue.reminder() } else { dialogue.opening() };
+    terminal.show(&opening);
+    loop {
+        match terminal.line(&dialogue.prompt()).await {
+            Typed::Line(line) => match dialogue.line_typed(&line) {
+                Turn::Say(text) => terminal.show(&text),
+                Turn::Answered(answer) => return Reply::Answer(answer),
+            },
+            Typed::Interrupt | Typed::End => return Reply::Left,
+        }
+    }
+}
+
+/// A word that nobody types by habit.
+fn random_word() -> String {
+    // The standard library keys its hashers from the system's randomness.
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let word = WORDS[usize::try_from(random % WORDS.len() as u64).unwrap_or(0)];
+    format!("{word}-{:02}", (random >> 8) % 100)
+}
