@@ -1,15 +1,17 @@
 //! Carrying a run on in this process: keepers, signals, reports and prompts put
 //! together, and the exit status at the end.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use runbook_core::event::{AheadAnswer, Gate, RunOutcome};
 use runbook_core::plan::Plan;
-use runbook_core::schedule::Attendance;
+use runbook_core::schedule::{Attendance, Refusal, RefusalKind, ResumeRequest, plan_resume};
 use runbook_core::state::RunState;
 use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{
-    self, Carry, Conduct, Ending, Environment, NewRun, Observer, Operator, SessionError, Signal, Surroundings,
+    self, Carry, Conduct, Ending, Environment, NewRun, Observer, Operator, SessionError, Signal,
+    Surroundings, Unattended, View,
 };
 use runbook_runtime::store::{RunDir, Store};
 
@@ -17,6 +19,8 @@ use crate::args::Patience;
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
 use crate::exit_code;
+use crate::prompt::TerminalOperator;
+use crate::report::{Closing, Reporter, Screen};
 
 impl From<SessionError> for CommandError {
     fn from(error: SessionError) -> Self {
@@ -58,9 +62,18 @@ pub(crate) fn conduct(context: &Context) -> Conduct {
     Conduct { max_parallel: context.global.max_parallel, wait_for }
 }
 
-/// Who is there when nobody sits at a terminal.
-pub(crate) fn unattended(context: &Context) -> Attendance {
-    if context.global.wait.is_some() { Attendance::Waiting } else { Attendance::Nobody }
+/// Whether somebody can be asked.
+pub(crate) fn is_attended(context: &Context) -> bool {
+    !context.console.non_interactive
+}
+
+/// Whoever can be asked, and the screen that questions and reports share.
+fn operator(context: &Context, screen: &Rc<Screen>) -> Box<dyn Operator> {
+    if is_attended(context) {
+        return Box::new(TerminalOperator::new(Rc::clone(screen)));
+    }
+    let attendance = if context.global.wait.is_some() { Attendance::Waiting } else { Attendance::Nobody };
+    Box::new(Unattended { attendance })
 }
 
 /// A run that is to be started.
@@ -77,18 +90,14 @@ pub(crate) struct Start<'a> {
     pub(crate) ahead: Vec<AheadAnswer>,
 }
 
-/// Creates a run and carries it as far as it goes.
+/// Creates a run and carries it as far as it goes; the exit status.
 pub(crate) async fn start(
     context: &Context,
     helper: Arc<Helper>,
     start: Start<'_>,
-    observer: &mut dyn Observer,
-    operator: &dyn Operator,
-) -> Result<(RunDir, Arc<Plan>, Ending), CommandError> {
+) -> Result<u8, CommandError> {
     let outside = run::outside();
     let store = context.store()?;
-    let signals =
-        run::listen().map_err(|error| CommandError::store("signals can't be handled").with_cause(&error))?;
     let new = NewRun {
         plan: start.plan,
         runbook_text: start.text,
@@ -100,26 +109,74 @@ pub(crate) async fn start(
     };
     let held = run::create(&store, new).await?;
     let (dir, plan) = (held.dir.clone(), held.plan());
-    let surroundings = surroundings(context, helper, store, observer, operator, signals);
-    Ok((dir, plan, held.start(surroundings).await?))
+    let screen = Screen::new(context.console.clone());
+    let operator = operator(context, &screen);
+    // The latest run of all is this one: the shortest name for it.
+    let mut reporter = Reporter::new(context, &screen, "last");
+    let surroundings = surroundings(context, helper, store, &mut reporter, &*operator)?;
+    let ending = held.start(surroundings).await?;
+    finish(context, &mut reporter, &dir, &plan, &ending, "last")
 }
 
-/// Takes a run on. `decide` says what to do with it as it stands.
-pub(crate) async fn carry_on(
+/// Takes a run on as the command line says; the exit status.
+pub(crate) fn resume(
     context: &Context,
     helper: Arc<Helper>,
     dir: &RunDir,
-    observer: &mut dyn Observer,
-    operator: &dyn Operator,
-    decide: impl FnOnce(&Plan, &RunState) -> Result<Carry, CommandError>,
-) -> Result<Ending, CommandError> {
-    let outside = run::outside();
-    let store = context.store()?;
-    let signals =
-        run::listen().map_err(|error| CommandError::store("signals can't be handled").with_cause(&error))?;
-    let surroundings = surroundings(context, helper, store, observer, operator, signals);
-    let (_, ending) = run::resume(dir, &outside, surroundings, decide).await??;
-    Ok(ending)
+    named: &str,
+    request: &ResumeRequest,
+) -> Result<u8, CommandError> {
+    let decide = |plan: &Plan, state: &RunState| {
+        let (question, answers) = plan_resume(plan, state, request)?;
+        Ok(Carry { question, answers, cancel: None })
+    };
+    match carry_on(context, helper, dir, named, decide)? {
+        Ok(status) => Ok(status),
+        Err(Refusal { kind: RefusalKind::Unchanged, message }) => {
+            context.console.say(&format!("{message}\n"));
+            Ok(exit_code::SUCCEEDED)
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Takes a run on. `decide` says what to do with it as it stands, or refuses;
+/// then nothing was changed.
+pub(crate) fn carry_on(
+    context: &Context,
+    helper: Arc<Helper>,
+    dir: &RunDir,
+    named: &str,
+    decide: impl FnOnce(&Plan, &RunState) -> Result<Carry, Refusal>,
+) -> Result<Result<u8, Refusal>, CommandError> {
+    block_on(async {
+        let outside = run::outside();
+        let store = context.store()?;
+        let screen = Screen::new(context.console.clone());
+        let operator = operator(context, &screen);
+        let mut reporter = Reporter::new(context, &screen, named);
+        let surroundings = surroundings(context, helper, store, &mut reporter, &*operator)?;
+        let carried = run::resume(dir, &outside, surroundings, decide).await?;
+        match carried {
+            Ok((plan, ending)) => finish(context, &mut reporter, dir, &plan, &ending, named).map(Ok),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    })?
+}
+
+/// Says how the run stands; the exit status.
+fn finish(
+    context: &Context,
+    reporter: &mut Reporter,
+    dir: &RunDir,
+    plan: &Plan,
+    ending: &Ending,
+    named: &str,
+) -> Result<u8, CommandError> {
+    let view = View { plan, state: &ending.state };
+    let closing = Closing::new(context, dir, view, ending.store_failure.clone(), named);
+    reporter.finish(view, &closing)?;
+    Ok(exit_status(ending))
 }
 
 fn surroundings<'o>(
@@ -128,9 +185,10 @@ fn surroundings<'o>(
     store: Store,
     observer: &'o mut dyn Observer,
     operator: &'o dyn Operator,
-    signals: tokio::sync::mpsc::UnboundedReceiver<Signal>,
-) -> Surroundings<'o> {
-    Surroundings {
+) -> Result<Surroundings<'o>, CommandError> {
+    let signals =
+        run::listen().map_err(|error| CommandError::store("signals can't be handled").with_cause(&error))?;
+    Ok(Surroundings {
         helper,
         store,
         observer,
@@ -138,7 +196,7 @@ fn surroundings<'o>(
         conduct: conduct(context),
         signals,
         xdg_runtime_dir: context.environment.runtime_dir.clone(),
-    }
+    })
 }
 
 /// The exit status of a run that this process has carried (`cli.md`).

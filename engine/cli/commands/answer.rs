@@ -1,13 +1,15 @@
 //! `runbook approve`, `reject`, `done` and `answer`: one way for every answer that is given from elsewhere.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use indexmap::IndexMap;
 use runbook_core::event::{Evidence, Gate, Identity, RunOutcome, Via};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
-use runbook_core::schedule::{Answer, Attendance, Circumstances, Refusal, RefusalKind, record_answer};
+use runbook_core::schedule::{Answer, Attendance, Circumstances, Refusal, RefusalKind, ResumeRequest, record_answer};
+use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{self, Opened};
 use runbook_runtime::store::evidence::{AttachError, attach};
 use runbook_runtime::store::identity::current_user;
@@ -18,6 +20,7 @@ use super::deliver::{Delivered, deliver};
 use crate::args::{Format, key_value, step_id};
 use crate::console::{GOOD, styled};
 use crate::context::Context;
+use crate::drive;
 use crate::error::CommandError;
 use crate::exit_code;
 use crate::report::next::Paste;
@@ -198,7 +201,7 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
     }
     let goes_on = said.common.resume;
     // Before anything else: it must be small and alone.
-    let helper = if goes_on { Some(crate::drive::helper()?) } else { None };
+    let helper = if goes_on { Some(drive::helper()?) } else { None };
     let store = context.store()?;
     let dir = store.run(&store.resolve(&question.run)?)?;
     context.refuse_from_inside(dir.run())?;
@@ -254,7 +257,7 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
         Delivered::Refused(error) => return Err(error),
     };
     match helper {
-        Some(helper) if !live && ended.is_none() => super::resume::go_on(context, helper, &dir, &question.run),
+        Some(helper) if !live && ended.is_none() => go_on(context, helper, &dir, &question.run),
         _ => {
             if context.global.format != Format::Json && !context.console.quiet {
                 context.console.print(&receipt(context, question, &answer, live, ended));
@@ -262,6 +265,13 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
             Ok(ended.filter(|_| goes_on).map_or(exit_code::SUCCEEDED, of_outcome))
         }
     }
+}
+
+/// Goes on with the run (`--resume`).
+fn go_on(context: &Context, helper: Arc<Helper>, dir: &RunDir, named: &str) -> Result<u8, CommandError> {
+    let request =
+        ResumeRequest { by: current_user(), attended: drive::is_attended(context), ..ResumeRequest::default() };
+    drive::resume(context, helper, dir, named, &request)
 }
 
 /// The exit status of a run that was ended by the answer (`--resume`).

@@ -1,10 +1,15 @@
 //! `runbook cancel`: stop a live run, or end one that no process holds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use runbook_core::event::RunOutcome;
-use runbook_runtime::run::{self, SessionError};
+use runbook_core::plan::Plan;
+use runbook_core::schedule::Refusal;
+use runbook_core::state::RunState;
+use runbook_runtime::keeper::Helper;
+use runbook_runtime::run::{self, Carry, SessionError};
 use runbook_runtime::store::inbox::{self, CancelFile, Request};
 use runbook_runtime::store::lock::{Busy, LockError};
 use runbook_runtime::store::{RunDir, lock};
@@ -12,6 +17,7 @@ use runbook_runtime::store::{RunDir, lock};
 use super::deliver::{Delivered, deliver};
 use crate::args::Format;
 use crate::context::Context;
+use crate::drive;
 use crate::error::CommandError;
 use crate::exit_code;
 
@@ -32,13 +38,13 @@ pub(crate) struct Options {
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     // What remains of a parked run runs in this process.
-    let helper = crate::drive::helper()?;
+    let helper = drive::helper()?;
     let store = context.store()?;
     let dir = store.run(&store.resolve(&options.run)?)?;
     context.refuse_from_inside(dir.run())?;
     refuse_ended(&dir)?;
     if lock::is_held(&dir)?.is_none() {
-        return super::resume::cancel(context, helper, &dir, &options.run, options.reason.clone());
+        return end(context, helper, &dir, options);
     }
     let request = Request::Cancel(CancelFile {
         run: dir.run().clone(),
@@ -58,7 +64,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     })?;
     if alone {
         refuse_ended(&dir)?;
-        return super::resume::cancel(context, helper, &dir, &options.run, options.reason.clone());
+        return end(context, helper, &dir, options);
     }
     match delivered {
         Delivered::Refused(error) => return Err(error),
@@ -73,6 +79,17 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         context.console.print(&format!("run {} {word}\n", dir.run()));
     }
     Ok(exit_code::SUCCEEDED)
+}
+
+/// Ends a run that no process holds; what must still run for that runs here.
+fn end(context: &Context, helper: Arc<Helper>, dir: &RunDir, options: &Options) -> Result<u8, CommandError> {
+    let decide = |_: &Plan, state: &RunState| match state.outcome {
+        Some(outcome) => Err(Refusal::not_allowed(format!("run {} is over already: {outcome}", dir.run()))),
+        None => Ok(Carry { question: Vec::new(), answers: Vec::new(), cancel: Some(options.reason.clone()) }),
+    };
+    let code = drive::carry_on(context, helper, dir, &options.run, decide)??;
+    // A run that was ended failed; to have ended it is a success.
+    Ok(if code == exit_code::FAILED { exit_code::SUCCEEDED } else { code })
 }
 
 fn refuse_ended(dir: &RunDir) -> Result<(), CommandError> {

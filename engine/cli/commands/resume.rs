@@ -2,9 +2,12 @@
 
 use clap::Args;
 use runbook_core::id::StepId;
+use runbook_core::schedule::ResumeRequest;
+use runbook_runtime::store::identity::current_user;
 
 use crate::args::{key_value, step_id, step_reason};
 use crate::context::Context;
+use crate::drive;
 use crate::error::CommandError;
 
 /// Options of `resume`.
@@ -37,6 +40,32 @@ pub(crate) struct Options {
 }
 
 /// Executes the command; the exit status.
-pub(crate) fn execute(_context: &Context, _options: &Options) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook resume`"))
+pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    options.refuse_what_comes_later()?;
+    let helper = drive::helper()?;
+    let store = context.store()?;
+    let run = store.resolve(&options.run)?;
+    context.refuse_from_inside(&run)?;
+    let dir = store.run(&run)?;
+    let request = ResumeRequest {
+        by: current_user(),
+        retry: options.retry.clone(),
+        retry_failed: options.retry_failed,
+        skip: options.skip.clone(),
+        done: options.done.clone(),
+        outputs: options.output.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
+        attended: drive::is_attended(context),
+    };
+    drive::resume(context, helper, &dir, &options.run, &request)
+}
+
+impl Options {
+    /// Options of the contract that later versions have.
+    fn refuse_what_comes_later(&self) -> Result<(), CommandError> {
+        match (&self.from, self.adopt) {
+            (Some(_), _) => Err(CommandError::not_yet("resume --from")),
+            (None, true) => Err(CommandError::not_yet("resume --adopt")),
+            (None, false) => Ok(()),
+        }
+    }
 }
