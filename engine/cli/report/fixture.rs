@@ -50,13 +50,15 @@ pub(crate) fn plan() -> Plan {
     let run = |script: &str| json!({"run": {"command": {"script": script}}});
     let mut tell = step("tell", &[3], run("echo over"));
     tell["finally"] = true.into();
+    let mut smoke = step("smoke", &[2], run("curl -f https://zetra.app"));
+    smoke["retry"] = json!({"times": 2, "delay": "1s", "backoff": 1.0, "max_delay": "1m", "jitter": false});
     let plan = json!({
         "format": 1, "runbook": "deploy-production", "title": "Deploy to production", "params": {}, "max_parallel": 16,
         "steps": [
             step("tests", &[], run("npm run test:all\nnpm run build")),
             step("approve", &[0], json!({"approve": {"prompt": "Send v1.2.3 to green?"}})),
             step("apply", &[1], run("kubectl apply -f .")),
-            step("smoke", &[2], run("curl -f https://zetra.app")),
+            smoke,
             tell,
         ],
     });
