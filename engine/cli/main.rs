@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod exit_code;
 mod find;
+mod planning;
 mod prompt;
 mod report;
 

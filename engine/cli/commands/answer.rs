@@ -8,7 +8,9 @@ use indexmap::IndexMap;
 use runbook_core::event::{Evidence, Gate, Identity, RunOutcome, Via};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
-use runbook_core::schedule::{Answer, Attendance, Circumstances, Refusal, RefusalKind, ResumeRequest, record_answer};
+use runbook_core::schedule::{
+    Answer, Attendance, Circumstances, Refusal, RefusalKind, ResumeRequest, record_answer,
+};
 use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{self, Opened};
 use runbook_runtime::store::evidence::{AttachError, attach};
@@ -269,8 +271,11 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
 
 /// Goes on with the run (`--resume`).
 fn go_on(context: &Context, helper: Arc<Helper>, dir: &RunDir, named: &str) -> Result<u8, CommandError> {
-    let request =
-        ResumeRequest { by: current_user(), attended: drive::is_attended(context), ..ResumeRequest::default() };
+    let request = ResumeRequest {
+        by: current_user(),
+        attended: drive::is_attended(context),
+        ..ResumeRequest::default()
+    };
     drive::resume(context, helper, dir, named, &request)
 }
 
@@ -298,12 +303,24 @@ fn only_open(opened: &Opened, kind: Option<Gate>, word: &str) -> Result<StepId, 
     };
     match open.as_slice() {
         [step] => Ok((*step).clone()),
-        [] => Err(CommandError::refused(format!("no {what} of run {} waits for an answer", opened.dir.run()))
-            .with_hint(format!("runbook status {}", opened.dir.run()))),
+        [] => {
+            Err(CommandError::refused(format!("no {what} of run {} waits for an answer", opened.dir.run()))
+                .with_hint(format!("runbook status {}", opened.dir.run())))
+        }
         several => {
             let steps: Vec<&str> = several.iter().map(|step| step.as_str()).collect();
-            let word = if word == "reject" { "reject" } else if kind == Some(Gate::Manual) { "done" } else { "approve" };
-            let mut error = CommandError::usage(format!("{} wait for an answer: say which one: {}", count(several.len(), what), steps.join(", ")));
+            let word = if word == "reject" {
+                "reject"
+            } else if kind == Some(Gate::Manual) {
+                "done"
+            } else {
+                "approve"
+            };
+            let mut error = CommandError::usage(format!(
+                "{} wait for an answer: say which one: {}",
+                count(several.len(), what),
+                steps.join(", ")
+            ));
             for step in steps {
                 error = error.with_hint(format!("runbook {word} {} {step}", opened.dir.run()));
             }
@@ -367,7 +384,13 @@ fn obvious_refusal(opened: &Opened, answer: &Answer) -> Option<Refusal> {
 }
 
 /// What was recorded, and what to do next.
-fn receipt(context: &Context, question: &Question, answer: &Answer, live: bool, ended: Option<RunOutcome>) -> String {
+fn receipt(
+    context: &Context,
+    question: &Question,
+    answer: &Answer,
+    live: bool,
+    ended: Option<RunOutcome>,
+) -> String {
     let signs = Signs::new(context.console.plain);
     let what = if answer.word.is_empty() {
         let items: Vec<String> = answer.items.iter().map(u32::to_string).collect();
@@ -379,7 +402,9 @@ fn receipt(context: &Context, question: &Question, answer: &Answer, live: bool, 
     let paste = Paste::new(context, question.run.as_str());
     match (live, ended) {
         (true, _) => text.push_str("  The process that holds the run goes on with it.\n"),
-        (false, Some(outcome)) => text.push_str(&format!("  Nothing was left to run: the run is over, {outcome}.\n")),
+        (false, Some(outcome)) => {
+            text.push_str(&format!("  Nothing was left to run: the run is over, {outcome}.\n"))
+        }
         (false, None) => text.push_str(&format!("  {} {}\n", signs.next, paste.command("resume", &[]))),
     }
     text

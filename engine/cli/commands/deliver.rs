@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use runbook_core::event::{Event, EventKind};
 use runbook_runtime::run::{self, SessionError};
+use runbook_runtime::store::RunDir;
 use runbook_runtime::store::inbox::{self, FileName, Request};
 use runbook_runtime::store::lock::{self, LockError};
-use runbook_runtime::store::RunDir;
 
 use crate::error::{CommandError, ErrorKind};
 use crate::exit_code;
@@ -72,7 +72,11 @@ pub(super) fn deliver(
         if Instant::now() >= deadline && take_back(dir, &file)? {
             return Err(CommandError::new(
                 ErrorKind::Refused,
-                format!("the process that holds run {} did not react in {} s; the request is taken back", dir.run(), PATIENCE.as_secs()),
+                format!(
+                    "the process that holds run {} did not react in {} s; the request is taken back",
+                    dir.run(),
+                    PATIENCE.as_secs()
+                ),
             ));
         }
         std::thread::sleep(LOOK_EVERY);

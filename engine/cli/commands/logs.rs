@@ -98,9 +98,15 @@ fn wanted(opened: &Opened, options: &Options) -> Vec<(StepId, u32)> {
         .collect()
 }
 
-fn print_log(dir: &RunDir, step: &StepId, attempt: u32, printer: &mut Printer<'_>) -> Result<(), CommandError> {
+fn print_log(
+    dir: &RunDir,
+    step: &StepId,
+    attempt: u32,
+    printer: &mut Printer<'_>,
+) -> Result<(), CommandError> {
     let unreadable = |error: io::Error| {
-        CommandError::store(format!("the log of `{step}`, attempt {attempt}, can't be read")).with_cause(&error)
+        CommandError::store(format!("the log of `{step}`, attempt {attempt}, can't be read"))
+            .with_cause(&error)
     };
     let log = match CaptureLog::open(&dir.log_path(step, attempt)) {
         // What prints nothing has no log.
@@ -139,7 +145,9 @@ fn follow(dir: &RunDir, options: &Options, printer: &mut Printer<'_>) -> Result<
                 EventKind::StepFinished { step, attempt, .. } if options.step.as_ref() == Some(&step) => {
                     ended = options.attempt.is_none_or(|wanted| wanted == attempt);
                 }
-                EventKind::RetryScheduled { step, .. } if fits(&step) && options.attempt.is_none() => ended = false,
+                EventKind::RetryScheduled { step, .. } if fits(&step) && options.attempt.is_none() => {
+                    ended = false
+                }
                 _ => {}
             }
         }
@@ -149,9 +157,9 @@ fn follow(dir: &RunDir, options: &Options, printer: &mut Printer<'_>) -> Result<
                 *log = CaptureLog::open(&dir.log_path(&key.0, key.1)).and_then(|log| log.follow()).ok();
             }
             let Some(log) = log else { continue };
-            let frames = log
-                .read_new()
-                .map_err(|error| CommandError::store(format!("the log of `{}` can't be read", key.0)).with_cause(&error))?;
+            let frames = log.read_new().map_err(|error| {
+                CommandError::store(format!("the log of `{}` can't be read", key.0)).with_cause(&error)
+            })?;
             for frame in frames {
                 printer.frame(&key.0, key.1, &frame);
             }
@@ -201,7 +209,8 @@ impl<'a> Printer<'a> {
             }
             Frame::Dropped(dropped) => {
                 // Not part of what was printed, so not on standard output.
-                self.console.say(&format!("({} bytes were left out here, as log_limit says)\n", dropped.total()));
+                self.console
+                    .say(&format!("({} bytes were left out here, as log_limit says)\n", dropped.total()));
             }
         }
     }
@@ -211,7 +220,8 @@ impl<'a> Printer<'a> {
         let now = (step.clone(), attempt);
         if self.with_names && self.current.as_ref() != Some(&now) {
             self.end_of_log();
-            let text = if attempt > 1 { format!("==> {step}, attempt {attempt}") } else { format!("==> {step}") };
+            let text =
+                if attempt > 1 { format!("==> {step}, attempt {attempt}") } else { format!("==> {step}") };
             self.console.print(&format!("{}\n", styled(STRONG, text)));
             self.current = Some(now);
         }

@@ -29,12 +29,15 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     }
     let store = context.store()?;
     let dir = store.run(&store.resolve(&options.run)?)?;
-    let note = NoteFile { run: dir.run().clone(), text: text.to_owned(), at: run::now(), pid: std::process::id() };
+    let note =
+        NoteFile { run: dir.run().clone(), text: text.to_owned(), at: run::now(), pid: std::process::id() };
     let delivered = deliver(&dir, &Request::Note(note), |file| {
         // What this process records itself needs no request.
         inbox::withdraw(&dir, file, || true)?;
         let noted = run::note_line(&store, &dir, &current_user(), text)?;
-        Ok(noted.refusal.map_or(Delivered::Taken { live: false }, |refusal| Delivered::Refused(refusal.into())))
+        Ok(noted
+            .refusal
+            .map_or(Delivered::Taken { live: false }, |refusal| Delivered::Refused(refusal.into())))
     })?;
     match delivered {
         Delivered::Taken { .. } | Delivered::Unchanged(_) => Ok(exit_code::SUCCEEDED),

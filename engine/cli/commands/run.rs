@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use runbook_core::schedule::check_ahead;
+use runbook_runtime::run::{self, Environment};
 
 use crate::args::key_value;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::{drive, planning};
 
 /// Options of `run`.
 #[derive(Debug, Args)]
@@ -36,8 +39,22 @@ pub(crate) struct Parameters {
 }
 
 /// Executes the command; the exit status.
-pub(crate) fn execute(_context: &Context, _options: &Options) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook run`"))
+pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    options.refuse_what_comes_later()?;
+    let helper = drive::helper()?;
+    let loaded = planning::load_or_say(context, options.name.as_deref().unwrap_or_default())?;
+    let plan = planning::plan(context, &loaded, &options.parameters)?;
+    let ahead = context.global.ahead();
+    check_ahead(&plan, &ahead)?;
+    let environment = Environment::take(&plan, &loaded.file.root, &loaded.file.path, &run::outside());
+    let start = drive::Start {
+        plan,
+        text: loaded.source.text(),
+        environment,
+        interactive: drive::is_attended(context),
+        ahead,
+    };
+    drive::block_on(drive::start(context, helper, start))?
 }
 
 impl Options {

@@ -103,7 +103,8 @@ pub(super) fn to_json(summary: &Summary) -> Value {
 
 /// A line a run.
 fn table(runs: &[Summary], now: Moment, width: usize) -> String {
-    let columns = runs.iter().map(|run| run.runbook.width()).max().unwrap_or(0).min(width.saturating_sub(46).max(12));
+    let columns =
+        runs.iter().map(|run| run.runbook.width()).max().unwrap_or(0).min(width.saturating_sub(46).max(12));
     let mut text = String::new();
     for summary in runs {
         let word = standing_word(summary.outcome);
@@ -142,7 +143,8 @@ mod tests {
             }))
             .expect("a summary")
         };
-        let gate = json!([{"step": "approve", "gate": "approve", "prompt": "?", "from": [], "expires_at": null}]);
+        let gate =
+            json!([{"step": "approve", "gate": "approve", "prompt": "?", "from": [], "expires_at": null}]);
         let runs = [
             summary("20261122T023000-k3f9", "waiting", Value::Null, gate),
             summary("20261122T023000-aaaa", "succeeded", "2026-11-22T02:33:05Z".into(), json!([])),

@@ -128,7 +128,8 @@ impl Sheet<'_> {
     fn steps(&self) -> String {
         let signs = Signs::new(self.plain);
         let steps = &self.opened.plan.steps;
-        let columns = steps.iter().map(|step| step.id.as_str().width()).max().unwrap_or(0).min(self.width / 3);
+        let columns =
+            steps.iter().map(|step| step.id.as_str().width()).max().unwrap_or(0).min(self.width / 3);
         let mut text = String::new();
         for (index, step) in steps.iter().enumerate() {
             let known = &self.opened.state.steps[index];
@@ -157,7 +158,12 @@ impl Sheet<'_> {
                 notes.push(harmless(reason));
             }
             let sign = styled(colour, sign);
-            let line = format!("  {sign} {}  {}  {}", pad(step.id.as_str(), columns), pad(word, 11), notes.join(", "));
+            let line = format!(
+                "  {sign} {}  {}  {}",
+                pad(step.id.as_str(), columns),
+                pad(word, 11),
+                notes.join(", ")
+            );
             text.push_str(wrap(line.trim_end(), self.width, "      ").trim_end());
             text.push('\n');
         }
@@ -168,15 +174,22 @@ impl Sheet<'_> {
         let mut text = String::new();
         for (index, gate) in &self.opened.state.gates {
             let step = &self.opened.plan.steps[*index].id;
-            let from = if gate.from.is_empty() { "anyone".to_owned() } else { harmless(&gate.from.join(", ")) };
-            let until = gate.expires_at.map_or_else(String::new, |at| format!(", expires {}", distance(at, self.now)));
+            let from =
+                if gate.from.is_empty() { "anyone".to_owned() } else { harmless(&gate.from.join(", ")) };
+            let until = gate
+                .expires_at
+                .map_or_else(String::new, |at| format!(", expires {}", distance(at, self.now)));
             let ask = format!("{} waits for {from}{until}: {}", styled(STRONG, step), harmless(&gate.prompt));
             text.push('\n');
             text.push_str(&wrap(&ask, self.width, "  "));
             text.push('\n');
             for (number, item) in (1u32..).zip(&gate.checklist) {
                 let tick = if gate.ticked.contains_key(&number) { "x" } else { " " };
-                text.push_str(&wrap(&format!("  [{tick}] {number}. {}", harmless(item)), self.width, "         "));
+                text.push_str(&wrap(
+                    &format!("  [{tick}] {number}. {}", harmless(item)),
+                    self.width,
+                    "         ",
+                ));
                 text.push('\n');
             }
             text.push_str(&self.commands(self.paste.answers(step, gate, !self.is_held)));
@@ -189,7 +202,9 @@ impl Sheet<'_> {
         let view = View { plan: &self.opened.plan, state: &self.opened.state };
         let commands = match self.summary.outcome {
             Standing::Interrupted => vec![self.paste.command("resume", &[])],
-            Standing::Waiting if self.opened.state.gates.is_empty() => vec![self.paste.command("resume", &[])],
+            Standing::Waiting if self.opened.state.gates.is_empty() => {
+                vec![self.paste.command("resume", &[])]
+            }
             Standing::Failed => {
                 let step = crate::report::ending::culprit(view).map(|step| &self.opened.plan.steps[step].id);
                 match step {
@@ -200,9 +215,11 @@ impl Sheet<'_> {
                     None => vec![self.paste.command("resume", &[])],
                 }
             }
-            Standing::Running | Standing::Waiting | Standing::Succeeded | Standing::Rejected | Standing::Cancelled => {
-                Vec::new()
-            }
+            Standing::Running
+            | Standing::Waiting
+            | Standing::Succeeded
+            | Standing::Rejected
+            | Standing::Cancelled => Vec::new(),
         };
         if commands.is_empty() { String::new() } else { format!("\n{}", self.commands(commands)) }
     }

@@ -37,7 +37,11 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
             for problem in &problems {
                 let line = problem.line.map_or_else(String::new, |line| format!(", line {line}"));
                 let sign = styled(BAD, signs.bad);
-                text.push_str(&format!("{sign} {}{line} {}\n", harmless(&problem.file), harmless(&problem.what)));
+                text.push_str(&format!(
+                    "{sign} {}{line} {}\n",
+                    harmless(&problem.file),
+                    harmless(&problem.what)
+                ));
             }
             if is_fine {
                 text.push_str(&format!("{} {run} is as it was written\n", styled(GOOD, signs.good)));

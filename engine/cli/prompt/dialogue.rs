@@ -107,7 +107,8 @@ impl Dialogue {
     /// The same question again, after an item was ticked or an answer was not taken: what is new of it.
     pub(super) fn reminder(&self) -> String {
         let refused = self.question.refused.as_ref();
-        let refused = refused.map_or_else(String::new, |why| self.line(&format!("Your answer was not taken: {why}")));
+        let refused =
+            refused.map_or_else(String::new, |why| self.line(&format!("Your answer was not taken: {why}")));
         format!("{}{refused}", self.items())
     }
 
@@ -116,7 +117,9 @@ impl Dialogue {
         let bar = self.bar();
         match &self.stage {
             Stage::Word => format!("{bar} {} ", self.choices()),
-            Stage::Reason { word } if needs_reason(self.question.gate.gate, word) => format!("{bar} {word}, because: "),
+            Stage::Reason { word } if needs_reason(self.question.gate.gate, word) => {
+                format!("{bar} {word}, because: ")
+            }
             Stage::Reason { word } => format!("{bar} {word}, because (may be empty): "),
             Stage::Evidence { .. } if self.question.evidence == EvidenceRule::Required => {
                 format!("{bar} evidence, a note or a link: ")
@@ -145,9 +148,12 @@ impl Dialogue {
                 self.answered(&word, reason, Vec::new())
             }
             Stage::Evidence { word, reason } => {
-                let given_before = self.question.gate.answers.iter().any(|answer| !answer.evidence.is_empty());
+                let given_before =
+                    self.question.gate.answers.iter().any(|answer| !answer.evidence.is_empty());
                 if line.is_empty() && self.question.evidence == EvidenceRule::Required && !given_before {
-                    return Turn::Say(self.line("done needs evidence: write a note or a link, or use `runbook done --attach FILE`"));
+                    return Turn::Say(self.line(
+                        "done needs evidence: write a note or a link, or use `runbook done --attach FILE`",
+                    ));
                 }
                 let is_link = line.starts_with("https://") || line.starts_with("http://");
                 let evidence = match line {
@@ -176,13 +182,22 @@ impl Dialogue {
             _ => line.to_owned(),
         };
         if !self.question.gate.words.contains(&word) {
-            let answer = if line.is_empty() { "That says nothing.".to_owned() } else { format!("`{}` is no answer.", harmless(line)) };
+            let answer = if line.is_empty() {
+                "That says nothing.".to_owned()
+            } else {
+                format!("`{}` is no answer.", harmless(line))
+            };
             return Turn::Say(self.line(&format!("{answer} Write a whole word: {}", self.choices())));
         }
         let open = self.open_items();
         if self.question.gate.gate == Gate::Manual && word == "done" && !open.is_empty() {
             let open: Vec<String> = open.iter().map(u32::to_string).collect();
-            return Turn::Say(self.line(&format!("Not done while items are open: {}. Tick them by number.", open.join(", "))));
+            return Turn::Say(
+                self.line(&format!(
+                    "Not done while items are open: {}. Tick them by number.",
+                    open.join(", ")
+                )),
+            );
         }
         self.stage = Stage::Reason { word };
         Turn::Say(String::new())
@@ -191,7 +206,10 @@ impl Dialogue {
     /// Ticks: `2`, `1 3`, `1,3`.
     fn numbers(&self, line: &str) -> Option<Turn> {
         let gate = &self.question.gate;
-        if gate.checklist.is_empty() || line.is_empty() || !line.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b' ') {
+        if gate.checklist.is_empty()
+            || line.is_empty()
+            || !line.bytes().all(|b| b.is_ascii_digit() || b == b',' || b == b' ')
+        {
             return None;
         }
         let numbers: Option<Vec<u32>> =
@@ -437,7 +455,10 @@ mod tests {
     fn a_random_word_stands_for_the_deciding_one() {
         let confirmed = || Question { confirm_typed: true, ..approve() };
         assert_eq!(after(confirmed(), Some("amber-42"), &["approve", "amber-42", ""]), "approve||[]|0");
-        assert_eq!(after(confirmed(), Some("amber-42"), &["approve", "amber"]), "? │ amber-42 (to approve), reject or ?:");
+        assert_eq!(
+            after(confirmed(), Some("amber-42"), &["approve", "amber"]),
+            "? │ amber-42 (to approve), reject or ?:"
+        );
         assert_eq!(after(confirmed(), Some("amber-42"), &["reject", "no"]), "reject|no|[]|0");
         assert_eq!(after(approve(), Some("amber-42"), &["amber-42"]), "? │ approve, reject or ?:");
     }
@@ -452,13 +473,18 @@ mod tests {
         assert_eq!(after(with(EvidenceRule::None), None, &["done", ""]), "done||[]|0");
         assert_eq!(after(with(EvidenceRule::Optional), None, &["done", "", ""]), "done||[]|0");
         assert_eq!(after(with(EvidenceRule::Required), None, &["done", "", "", "https://x"]), "done||[]|1");
-        assert_eq!(after(with(EvidenceRule::Required), None, &["done", "", ""]), "? │ evidence, a note or a link:");
+        assert_eq!(
+            after(with(EvidenceRule::Required), None, &["done", "", ""]),
+            "? │ evidence, a note or a link:"
+        );
     }
 
     #[test]
     fn a_question_shows_what_is_decided_and_what_follows() {
         let mut based = approve();
-        based.gate.details = Some("\x1b[2Jall \u{202e}good\nsecond line that is long enough to be wrapped at sixty columns".into());
+        based.gate.details = Some(
+            "\x1b[2Jall \u{202e}good\nsecond line that is long enough to be wrapped at sixty columns".into(),
+        );
         based.gate.expires_at = Some(Moment::from_millis(1_795_314_600_000 + 1_800_000));
         based.refused = Some("the question of `gate` has been asked anew".into());
         let interrupted = question(Gate::Interrupted, &["retry", "skip", "done", "failed", "abort"], &[]);

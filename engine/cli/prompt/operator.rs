@@ -14,8 +14,8 @@ use crate::report::Screen;
 
 /// Words for `confirm: typed`: short, alike in no language's keyboard, none of them an answer.
 const WORDS: [&str; 16] = [
-    "amber", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbor", "indigo", "jasper", "kelp", "lagoon",
-    "maple", "nectar", "onyx", "pebble",
+    "amber", "basalt", "cedar", "delta", "ember", "fjord", "granite", "harbor", "indigo", "jasper", "kelp",
+    "lagoon", "maple", "nectar", "onyx", "pebble",
 ];
 
 /// Asks at the controlling terminal.
@@ -45,7 +45,8 @@ impl Operator for TerminalOperator {
 
     fn ask(&self, question: Question) -> Asking<Reply> {
         let screen = Rc::clone(&self.screen);
-        let again = self.shown.replace(Some(question.gate.nonce.clone())).as_ref() == Some(&question.gate.nonce);
+        let again =
+            self.shown.replace(Some(question.gate.nonce.clone())).as_ref() == Some(&question.gate.nonce);
         let dialogue = Dialogue::new(question, Some(random_word()), self.layout());
         Box::pin(async move {
             let _held = screen.hold();

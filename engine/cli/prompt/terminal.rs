@@ -90,7 +90,8 @@ impl Terminal {
     }
 
     fn draw(&mut self, prompt: &str, line: &Line) {
-        let columns = rustix::termios::tcgetwinsize(&self.tty).map_or(80, |size| usize::from(size.ws_col).max(20));
+        let columns =
+            rustix::termios::tcgetwinsize(&self.tty).map_or(80, |size| usize::from(size.ws_col).max(20));
         let room = columns.saturating_sub(prompt.width() + 1).max(8);
         self.show(&format!("\r\x1b[K{prompt}{}", line.end_that_fits(room)));
     }
@@ -187,9 +188,15 @@ mod tests {
         let key = |code| KeyEvent::new(code, KeyModifiers::NONE);
         let table = [
             ([text("appr"), vec![key(KeyCode::Enter)]].concat(), Some(Typed::Line("appr".into()))),
-            ([text("x"), vec![key(KeyCode::Backspace)], text("ja"), vec![control('j')]].concat(), Some(Typed::Line("ja".into()))),
+            (
+                [text("x"), vec![key(KeyCode::Backspace)], text("ja"), vec![control('j')]].concat(),
+                Some(Typed::Line("ja".into())),
+            ),
             ([text("one two"), vec![control('w'), control('m')]].concat(), Some(Typed::Line("one ".into()))),
-            ([text("one"), vec![control('u'), key(KeyCode::Enter)]].concat(), Some(Typed::Line(String::new()))),
+            (
+                [text("one"), vec![control('u'), key(KeyCode::Enter)]].concat(),
+                Some(Typed::Line(String::new())),
+            ),
             (vec![control('c')], Some(Typed::Interrupt)),
             (vec![control('d')], Some(Typed::End)),
             ([text("x"), vec![control('d')]].concat(), None),

@@ -77,7 +77,8 @@ impl Buffer {
 
     /// The line that was printed last, complete or not.
     pub(super) fn last_line(&self) -> String {
-        let open = [self.stderr.partial(), self.stdout.partial()].into_iter().find(|line| !line.trim().is_empty());
+        let open =
+            [self.stderr.partial(), self.stdout.partial()].into_iter().find(|line| !line.trim().is_empty());
         open.or_else(|| self.tail.back().map(|line| line.trim_end().to_owned()))
             .or_else(|| self.head.lines().rev().find(|line| !line.trim().is_empty()).map(str::to_owned))
             .unwrap_or_default()

@@ -33,7 +33,9 @@ impl Dialect {
     pub(super) fn open(&self, step: &StepId, title: &str, seconds: i64) -> String {
         match self {
             Self::Text => String::new(),
-            Self::Github { token, .. } => format!("::group::{}\n::stop-commands::{token}\n", escape_data(title)),
+            Self::Github { token, .. } => {
+                format!("::group::{}\n::stop-commands::{token}\n", escape_data(title))
+            }
             Self::Gitlab => {
                 let section = step.file_stem();
                 format!("\x1b[0Ksection_start:{seconds}:{section}[collapsed=true]\r\x1b[0K{title}\n")
@@ -78,7 +80,8 @@ mod tests {
     #[test]
     fn output_can_give_no_commands_and_tokens_differ() {
         let (a, b) = (Dialect::github(None), Dialect::github(None));
-        let (Dialect::Github { token: a_token, .. }, Dialect::Github { token: b_token, .. }) = (&a, &b) else {
+        let (Dialect::Github { token: a_token, .. }, Dialect::Github { token: b_token, .. }) = (&a, &b)
+        else {
             panic!("both are GitHub's")
         };
         assert_ne!(a_token, b_token);

@@ -5,16 +5,16 @@ use runbook_core::id::{RunId, StepId};
 use runbook_core::moment::Moment;
 use runbook_core::plan::OnFailure;
 use runbook_core::state::RunState;
-use runbook_runtime::run::View;
 use runbook_runtime::capture::{CaptureLog, Stream};
+use runbook_runtime::run::View;
 use runbook_runtime::sanitize::{Colour, TerminalStream};
 use runbook_runtime::store::RunDir;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::next::Paste;
 use super::wording::{Signs, count, duration, harmless, wrap};
-use crate::context::Context;
 use crate::console::{ATTENTION, BAD, DIM, GOOD, STRONG, styled};
+use crate::context::Context;
 
 /// How many of the last lines of a failed step are quoted.
 pub(crate) const TAIL_LINES: usize = 5;
@@ -39,7 +39,8 @@ pub(crate) fn tail_of(dir: &RunDir, step: &StepId, attempt: u32, count: usize) -
     // A log that isn't there or can't be read has nothing to quote; `verify` says what is wrong with it.
     let Ok(log) = CaptureLog::open(&dir.log_path(step, attempt)) else { return Vec::new() };
     let lines = log.tail_lines(4 * count).unwrap_or_default();
-    let complaints = lines.iter().any(|(stream, line)| *stream == Stream::Stderr && !line.trim_ascii().is_empty());
+    let complaints =
+        lines.iter().any(|(stream, line)| *stream == Stream::Stderr && !line.trim_ascii().is_empty());
     let wanted: Vec<String> = lines
         .into_iter()
         .filter(|(stream, line)| (!complaints || *stream == Stream::Stderr) && !line.trim_ascii().is_empty())
@@ -60,7 +61,11 @@ fn harmless_bytes(line: &[u8]) -> String {
 
 /// The step that decided a failure or rejection: what the ending names, and whose output it quotes.
 pub(crate) fn culprit(view: View<'_>) -> Option<usize> {
-    let aborted = view.state.aborted.as_ref().and_then(|step| view.plan.steps.iter().position(|s| s.id.as_str() == step));
+    let aborted = view
+        .state
+        .aborted
+        .as_ref()
+        .and_then(|step| view.plan.steps.iter().position(|s| s.id.as_str() == step));
     let decides = |index: &usize| {
         let step = &view.plan.steps[*index];
         match view.state.steps[*index].outcome() {
@@ -79,12 +84,24 @@ pub(crate) fn culprit(view: View<'_>) -> Option<usize> {
 
 impl Closing {
     /// The closing block's material for a run that this process has carried. `named`: how the run is named in commands.
-    pub(crate) fn new(context: &Context, dir: &RunDir, view: View<'_>, store_failure: Option<String>, named: &str) -> Self {
+    pub(crate) fn new(
+        context: &Context,
+        dir: &RunDir,
+        view: View<'_>,
+        store_failure: Option<String>,
+        named: &str,
+    ) -> Self {
         let tail = culprit(view).map_or_else(Vec::new, |step| {
             let attempt = view.state.steps[step].result.attempt;
             tail_of(dir, &view.plan.steps[step].id, attempt, TAIL_LINES)
         });
-        Self { run: dir.run().clone(), paste: Paste::new(context, named), tail, store_failure, now: runbook_runtime::run::now() }
+        Self {
+            run: dir.run().clone(),
+            paste: Paste::new(context, named),
+            tail,
+            store_failure,
+            now: runbook_runtime::run::now(),
+        }
     }
 
     /// The word of the last line on standard output.
@@ -111,7 +128,9 @@ impl Closing {
         let mut commands: Vec<String> = Vec::new();
         let (sign, headline) = if let Some(failure) = &self.store_failure {
             details.push(format!("  {}", harmless(failure)));
-            details.push("  Nothing new was started since. What ran is recorded as far as that was possible.\n".into());
+            details.push(
+                "  Nothing new was started since. What ran is recorded as far as that was possible.\n".into(),
+            );
             commands.push(self.paste.command("verify", &[]));
             commands.push(self.paste.command("resume", &[]));
             (styled(BAD, signs.bad), format!("{name} could not be recorded"))
@@ -150,7 +169,9 @@ impl Closing {
         match outcome {
             RunOutcome::Succeeded => {
                 details.push(format!("  {}{took}", progress(view)));
-                details.extend(tolerated(view).map(|text| format!("  {} {text}", styled(ATTENTION, signs.attention))));
+                details.extend(
+                    tolerated(view).map(|text| format!("  {} {text}", styled(ATTENTION, signs.attention))),
+                );
                 commands.push(self.paste.command("status", &[]));
                 (styled(GOOD, signs.good), format!("{name} succeeded"))
             }
@@ -165,7 +186,11 @@ impl Closing {
                 let at = culprit(view);
                 let said = at.map_or_else(String::new, |step| {
                     let result = &state.steps[step].result;
-                    let by = if result.by.is_empty() { String::new() } else { format!(" by {}", harmless(&result.by.join(", "))) };
+                    let by = if result.by.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" by {}", harmless(&result.by.join(", ")))
+                    };
                     let why = result.reason.as_deref().map_or_else(String::new, |why| {
                         format!(": {}", harmless(why.strip_prefix("operator: ").unwrap_or(why)))
                     });
@@ -180,7 +205,10 @@ impl Closing {
                 let (what, id) = match at {
                     Some(step) => (failure_of(view, step), Some(view.plan.steps[step].id.clone())),
                     None => {
-                        let why = state.finish_reason.as_deref().map_or_else(String::new, |why| format!(": {}", harmless(why)));
+                        let why = state
+                            .finish_reason
+                            .as_deref()
+                            .map_or_else(String::new, |why| format!(": {}", harmless(why)));
                         (why, None)
                     }
                 };
@@ -248,7 +276,11 @@ impl Closing {
             let line = format!("{} {about}{}", signs.question, harmless(&gate.prompt));
             details.push(format!("  {line}"));
             if let Some(expires) = gate.expires_at {
-                details.push(format!("    until {} ({})", super::wording::moment(expires), super::wording::distance(expires, self.now)));
+                details.push(format!(
+                    "    until {} ({})",
+                    super::wording::moment(expires),
+                    super::wording::distance(expires, self.now)
+                ));
             }
             commands.extend(self.paste.answers(step, gate, true));
         }
@@ -265,27 +297,38 @@ impl Closing {
 fn failure_of(view: View<'_>, step: usize) -> String {
     let known = &view.state.steps[step];
     let reason = known.result.reason.as_deref().unwrap_or("it failed");
-    let attempts = if known.attempts > 1 { format!(" after {}", count(known.attempts as usize, "attempt")) } else { String::new() };
+    let attempts = if known.attempts > 1 {
+        format!(" after {}", count(known.attempts as usize, "attempt"))
+    } else {
+        String::new()
+    };
     format!(" at {} ({}{attempts})", view.plan.steps[step].id, harmless(reason))
 }
 
 /// The other steps that failed, a line each.
 fn others(view: View<'_>, at: Option<usize>) -> impl Iterator<Item = String> + '_ {
-    let failed =
-        move |index: &usize| view.state.steps[*index].outcome() == Some(Outcome::Failed) && Some(*index) != at;
-    (0..view.plan.steps.len()).filter(failed).map(move |step| format!("  also failed{}", failure_of(view, step)))
+    let failed = move |index: &usize| {
+        view.state.steps[*index].outcome() == Some(Outcome::Failed) && Some(*index) != at
+    };
+    (0..view.plan.steps.len())
+        .filter(failed)
+        .map(move |step| format!("  also failed{}", failure_of(view, step)))
 }
 
 /// Failures that the runbook lets pass.
 fn tolerated(view: View<'_>) -> impl Iterator<Item = String> + '_ {
     let failed = move |index: &usize| view.state.steps[*index].outcome() == Some(Outcome::Failed);
-    (0..view.plan.steps.len()).filter(failed).map(move |step| format!("failed, as the runbook allows{}", failure_of(view, step)))
+    (0..view.plan.steps.len())
+        .filter(failed)
+        .map(move |step| format!("failed, as the runbook allows{}", failure_of(view, step)))
 }
 
 /// `5 of 8 steps passed`.
 fn progress(view: View<'_>) -> String {
     let passed = (0..view.plan.steps.len())
-        .filter(|step| matches!(view.state.steps[*step].outcome(), Some(Outcome::Succeeded | Outcome::Skipped)))
+        .filter(|step| {
+            matches!(view.state.steps[*step].outcome(), Some(Outcome::Succeeded | Outcome::Skipped))
+        })
         .count();
     format!("{passed} of {} passed", count(view.plan.steps.len(), "step"))
 }
@@ -332,13 +375,21 @@ mod tests {
         ];
         let mut all = String::new();
         for (name, story) in &stories {
-            let tail: &[&str] = if *name == "failed" { &["curl: (22) The requested URL returned error: 503"] } else { &[] };
+            let tail: &[&str] =
+                if *name == "failed" { &["curl: (22) The requested URL returned error: 503"] } else { &[] };
             for width in [60, 100] {
-                all.push_str(&format!("--- {name}, {width} columns\n{}", block(story, tail, None, width, false)));
+                all.push_str(&format!(
+                    "--- {name}, {width} columns\n{}",
+                    block(story, tail, None, width, false)
+                ));
             }
         }
-        let failure = "no space left for /state/runs/x/journal-000001.jsonl: No space left on device (os error 28)";
-        all.push_str(&format!("--- store failure\n{}", block(&Story::failed(), &[], Some(failure), 60, false)));
+        let failure =
+            "no space left for /state/runs/x/journal-000001.jsonl: No space left on device (os error 28)";
+        all.push_str(&format!(
+            "--- store failure\n{}",
+            block(&Story::failed(), &[], Some(failure), 60, false)
+        ));
         all.push_str(&format!("--- plain\n{}", block(&Story::parked(), &[], None, 60, true)));
         insta::assert_snapshot!(all);
     }

@@ -1,14 +1,15 @@
 //! Small runs for the tests of reports, told by events.
 
 use indexmap::IndexMap;
-use runbook_core::event::{Event, EventKind, Gate, Identity, LeakedProcess, Outcome, RunOutcome, Via, WaitingFor};
+use runbook_core::event::{
+    Event, EventKind, Gate, Identity, LeakedProcess, Outcome, RunOutcome, Via, WaitingFor,
+};
 use runbook_core::id::RunId;
 use runbook_core::moment::Moment;
 use runbook_core::plan::Plan;
 use runbook_core::state::{OpenGate, RunState};
 use runbook_runtime::run::View;
 use serde_json::json;
-
 
 pub(crate) fn run_id() -> RunId {
     "20261122T023000-k3f9".parse().expect("a run id")
@@ -120,7 +121,9 @@ impl Story {
             attempt,
             outcome,
             reason: reason.map(str::to_owned),
-            exit_code: reason.and_then(|reason| reason.strip_prefix("exit ")).and_then(|code| code.parse().ok()),
+            exit_code: reason
+                .and_then(|reason| reason.strip_prefix("exit "))
+                .and_then(|code| code.parse().ok()),
             signal: None,
             duration_ms: 12_400,
             outputs: IndexMap::new(),
@@ -166,7 +169,11 @@ impl Story {
             outputs: IndexMap::new(),
             file: None,
         });
-        self.tell(EventKind::GateClosed { step: "approve".parse().expect("a step id"), result: word.into(), reason: None });
+        self.tell(EventKind::GateClosed {
+            step: "approve".parse().expect("a step id"),
+            result: word.into(),
+            reason: None,
+        });
     }
 
     fn finish(&mut self, outcome: RunOutcome) {
@@ -199,7 +206,10 @@ impl Story {
     pub(crate) fn parked() -> Self {
         let mut story = Self::waiting();
         story.tell(EventKind::RunParked {
-            waiting_for: vec![WaitingFor { step: "approve".parse().expect("a step id"), gate: Gate::Approve }],
+            waiting_for: vec![WaitingFor {
+                step: "approve".parse().expect("a step id"),
+                gate: Gate::Approve,
+            }],
         });
         story
     }

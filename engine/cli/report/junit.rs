@@ -6,7 +6,6 @@ use runbook_core::event::Outcome;
 use runbook_core::id::RunId;
 use runbook_runtime::run::View;
 
-
 /// The document for a run as it stands.
 pub(super) fn document(view: View<'_>, run: &RunId) -> String {
     let mut cases = String::new();
@@ -44,8 +43,15 @@ pub(super) fn document(view: View<'_>, run: &RunId) -> String {
     }
     let name = escape(&view.plan.runbook);
     let tests = view.plan.steps.len();
-    let numbers = format!("tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\" time=\"{}\"", seconds(total_ms));
-    let started = view.state.created.as_ref().map_or_else(String::new, |created| format!(" timestamp=\"{}\"", created.at));
+    let numbers = format!(
+        "tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\" time=\"{}\"",
+        seconds(total_ms)
+    );
+    let started = view
+        .state
+        .created
+        .as_ref()
+        .map_or_else(String::new, |created| format!(" timestamp=\"{}\"", created.at));
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{name}\" {numbers}>\n  \
          <testsuite name=\"{name}\" id=\"{run}\"{started} {numbers}>\n{cases}  </testsuite>\n</testsuites>\n"

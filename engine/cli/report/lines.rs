@@ -69,7 +69,10 @@ impl Lines {
     }
 
     fn summary(&self, view: View<'_>) -> String {
-        let mut text = format!("### {}\n\n| step | outcome | time | reason |\n| --- | --- | --- | --- |\n", cell(&view.plan.title));
+        let mut text = format!(
+            "### {}\n\n| step | outcome | time | reason |\n| --- | --- | --- | --- |\n",
+            cell(&view.plan.title)
+        );
         for (step, known) in view.plan.steps.iter().zip(&view.state.steps) {
             let outcome = known.outcome().map_or("not finished", Outcome::as_str);
             let reason = known.result.reason.as_deref().unwrap_or_default();
@@ -96,7 +99,13 @@ impl Report for Lines {
             .or_else(|| question(event, view, &self.signs, &self.paste))
             .or_else(|| sentence(event, view, &self.signs));
         text.push_str(&told.unwrap_or_default());
-        if let EventKind::StepFinished { step, outcome: outcome @ (Outcome::Failed | Outcome::Rejected), reason, .. } = &event.kind {
+        if let EventKind::StepFinished {
+            step,
+            outcome: outcome @ (Outcome::Failed | Outcome::Rejected),
+            reason,
+            ..
+        } = &event.kind
+        {
             let message = format!("{outcome}: {}", harmless(reason.as_deref().unwrap_or_default()));
             text.push_str(&self.dialect.annotation("error", step.as_str(), &message).unwrap_or_default());
         }

@@ -48,7 +48,14 @@ struct Running {
 impl Live {
     pub(super) fn new(screen: Rc<Screen>, paste: Paste) -> Self {
         let lines = screen.live();
-        Self { signs: Signs::new(false), screen, paste, lines, running: IndexMap::new(), now: Moment::default() }
+        Self {
+            signs: Signs::new(false),
+            screen,
+            paste,
+            lines,
+            running: IndexMap::new(),
+            now: Moment::default(),
+        }
     }
 
     fn start(&mut self, event: &Event, view: View<'_>) {
@@ -64,7 +71,10 @@ impl Live {
         let shown = self.running.values().filter(|running| running.bar.is_some()).count();
         let bar = (shown < LINES_MAX).then(|| {
             let bar = self.lines.add(ProgressBar::new_spinner());
-            bar.set_style(ProgressStyle::with_template("{spinner:.cyan} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_style(
+                ProgressStyle::with_template("{spinner:.cyan} {msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
             bar
         });
         let running = Running {
@@ -98,7 +108,9 @@ impl Live {
     }
 
     fn draw(&self, step: &StepId) {
-        let Some(Running { bar: Some(bar), since, gist, hold, holds_since, buffer, .. }) = self.running.get(step) else {
+        let Some(Running { bar: Some(bar), since, gist, hold, holds_since, buffer, .. }) =
+            self.running.get(step)
+        else {
             return;
         };
         let elapsed = duration(self.now.max(*since).since(*since));
@@ -113,7 +125,11 @@ impl Live {
         let text = if last.is_empty() { gist.as_str() } else { last.as_str() };
         let before = format!("{step} {elapsed}{countdown} ");
         let room = self.screen.console().width.saturating_sub(before.len() + 3);
-        bar.set_message(format!("{} {elapsed}{countdown} {}", styled(STRONG, step), styled(DIM, fit(text, room))));
+        bar.set_message(format!(
+            "{} {elapsed}{countdown} {}",
+            styled(STRONG, step),
+            styled(DIM, fit(text, room))
+        ));
     }
 }
 
@@ -139,7 +155,9 @@ impl Report for Live {
     }
 
     fn output(&mut self, step: &StepId, attempt: u32, stream: Stream, bytes: &[u8]) {
-        let Some(running) = self.running.get_mut(step).filter(|running| running.attempt == attempt) else { return };
+        let Some(running) = self.running.get_mut(step).filter(|running| running.attempt == attempt) else {
+            return;
+        };
         running.buffer.push(stream, bytes);
         self.draw(step);
     }

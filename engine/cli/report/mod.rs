@@ -98,9 +98,8 @@ impl Reporter {
             console.print(&format!("run {} {}\n", closing.run, closing.word(view.state)));
         }
         match &self.junit {
-            Some(path) => std::fs::write(path, junit::document(view, &closing.run)).map_err(|error| {
-                CommandError::store(format!("cannot write {}: {error}", path.display()))
-            }),
+            Some(path) => std::fs::write(path, junit::document(view, &closing.run))
+                .map_err(|error| CommandError::store(format!("cannot write {}: {error}", path.display()))),
             None => Ok(()),
         }
     }

@@ -21,7 +21,11 @@ impl Paste {
     /// Commands for a run, to be typed where this one was typed.
     pub(crate) fn new(context: &Context, run: impl Into<String>) -> Self {
         // From the environment it is found the next time, too.
-        let typed = context.global.state.as_ref().filter(|state| context.environment.state_variable.as_ref() != Some(*state));
+        let typed = context
+            .global
+            .state
+            .as_ref()
+            .filter(|state| context.environment.state_variable.as_ref() != Some(*state));
         Self { run: run.into(), state: typed.map(|state| state.display().to_string()) }
     }
 
@@ -44,13 +48,17 @@ impl Paste {
         let step = step.as_str();
         let go_on: &[&str] = if parked { &["--resume"] } else { &[] };
         let command = |word: &str, rest: &[&str]| self.command(word, &[&[step], rest, go_on].concat());
-        let why = |word: &str| -> &[&str] { if needs_reason(gate.gate, word) { &["--reason", "WHY"] } else { &[] } };
+        let why = |word: &str| -> &[&str] {
+            if needs_reason(gate.gate, word) { &["--reason", "WHY"] } else { &[] }
+        };
         match gate.gate {
             Gate::Approve => vec![command("approve", &[]), command("reject", &["--reason", "WHY"])],
             Gate::Manual => {
                 let all_ticked = gate.ticked.len() == gate.checklist.len();
                 let mut commands = Vec::new();
-                if let Some(open) = (1u32..).take(gate.checklist.len()).find(|item| !gate.ticked.contains_key(item)) {
+                if let Some(open) =
+                    (1u32..).take(gate.checklist.len()).find(|item| !gate.ticked.contains_key(item))
+                {
                     commands.push(self.command("done", &[step, "--item", &open.to_string()]));
                 }
                 commands.push(command("done", if all_ticked { &[] } else { &["--all"] }));
@@ -69,7 +77,10 @@ impl Paste {
                 })
                 .collect(),
             Gate::Ask | Gate::Failure | Gate::Interrupted | Gate::Rollback | Gate::Undo | Gate::Window => {
-                gate.words.iter().map(|word| command("answer", &[&[word.as_str()], why(word)].concat())).collect()
+                gate.words
+                    .iter()
+                    .map(|word| command("answer", &[&[word.as_str()], why(word)].concat()))
+                    .collect()
             }
         }
     }
@@ -127,7 +138,13 @@ mod tests {
                 false,
                 &["runbook answer last gate retry", "runbook answer last gate skip --reason WHY"],
             ),
-            (Gate::Interrupted, &["wait", "end"], &[], false, &["runbook answer last gate wait", "runbook answer last gate end"]),
+            (
+                Gate::Interrupted,
+                &["wait", "end"],
+                &[],
+                false,
+                &["runbook answer last gate wait", "runbook answer last gate end"],
+            ),
         ];
         for (gate, words, checklist, parked, expected) in table {
             let open = fixture::open_gate(gate, words, checklist);

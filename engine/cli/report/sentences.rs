@@ -12,7 +12,17 @@ use crate::console::{ATTENTION, DIM, STRONG, styled};
 pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<String> {
     let note = |sign: &str, text: &str| Some(format!("{} {text}\n", styled(ATTENTION, sign)));
     match &event.kind {
-        EventKind::StepFinished { step, outcome, reason, duration_ms, warnings, by, recovered, attempt, .. } => {
+        EventKind::StepFinished {
+            step,
+            outcome,
+            reason,
+            duration_ms,
+            warnings,
+            by,
+            recovered,
+            attempt,
+            ..
+        } => {
             let (sign, colour) = signs.of(*outcome);
             let mut line = format!("{} {} {outcome}", styled(colour, sign), styled(STRONG, step));
             if *attempt > 1 {
@@ -41,7 +51,12 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
         EventKind::StepSkipped { step, reason, by } => {
             let (sign, colour) = signs.of(Outcome::Skipped);
             let by = by.as_ref().map_or_else(String::new, |by| format!(" by {}", harmless(by)));
-            Some(format!("{} {} skipped{by}: {}\n", styled(colour, sign), styled(STRONG, step), harmless(reason)))
+            Some(format!(
+                "{} {} skipped{by}: {}\n",
+                styled(colour, sign),
+                styled(STRONG, step),
+                harmless(reason)
+            ))
         }
         EventKind::StepBlocked { step, needs } => {
             let (sign, colour) = signs.of(Outcome::Blocked);
@@ -49,19 +64,26 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
         }
         EventKind::StepCancelled { step, reason } => {
             let (sign, colour) = signs.of(Outcome::Cancelled);
-            Some(format!("{} {} cancelled: {}\n", styled(colour, sign), styled(STRONG, step), harmless(reason)))
+            Some(format!(
+                "{} {} cancelled: {}\n",
+                styled(colour, sign),
+                styled(STRONG, step),
+                harmless(reason)
+            ))
         }
         EventKind::RetryScheduled { step, delay_ms, .. } => {
             note(signs.again, &format!("{step} is tried again in {}", millis(*delay_ms)))
         }
         EventKind::DeadlinePassed { step } => note(signs.attention, &format!("{step} is past its deadline")),
         EventKind::Leaked { step, pids } => {
-            let left: Vec<String> = pids.iter().map(|left| format!("{} ({})", left.pid, harmless(&left.command))).collect();
+            let left: Vec<String> =
+                pids.iter().map(|left| format!("{} ({})", left.pid, harmless(&left.command))).collect();
             note(signs.attention, &format!("{step} left something behind: {}", left.join(", ")))
         }
-        EventKind::BackgroundEnded { step, expected: false, reason } => {
-            note(signs.attention, &format!("the background command of {step} ended early: {}", harmless(reason)))
-        }
+        EventKind::BackgroundEnded { step, expected: false, reason } => note(
+            signs.attention,
+            &format!("the background command of {step} ended early: {}", harmless(reason)),
+        ),
         EventKind::GateAnswered { step, answer, by, via, reason, items, evidence, .. } => {
             let mut text = format!("{step}: {} ", harmless(by));
             match (answer.as_str(), items.as_slice()) {
@@ -87,7 +109,9 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             }
             note(signs.question, &text)
         }
-        EventKind::GateClosed { step, result, reason } if matches!(result.as_str(), "expired" | "void" | "cancelled") => {
+        EventKind::GateClosed { step, result, reason }
+            if matches!(result.as_str(), "expired" | "void" | "cancelled") =>
+        {
             let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", harmless(reason)));
             note(signs.question, &format!("the question of {step} is {result}{why}"))
         }
@@ -98,7 +122,9 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
         EventKind::Artifact { step, path, .. } => {
             Some(format!("{}\n", styled(DIM, format_args!("  {step} kept {}", harmless(path)))))
         }
-        EventKind::Note { by, text } => note(signs.attention, &format!("{} notes: {}", harmless(by), harmless(text))),
+        EventKind::Note { by, text } => {
+            note(signs.attention, &format!("{} notes: {}", harmless(by), harmless(text)))
+        }
         EventKind::CancelRequested { by, reason } => {
             let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", harmless(reason)));
             note(signs.attention, &format!("{} ends the run{why}", harmless(by)))
@@ -108,9 +134,10 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             let tail = if running > 0 { ", and ends what runs" } else { "" };
             note(signs.attention, &format!("{signal}: nothing new starts{tail}"))
         }
-        EventKind::RunResumed { by, host, .. } => {
-            Some(format!("{}\n", styled(DIM, format_args!("resumed by {} on {}", harmless(by), harmless(host)))))
-        }
+        EventKind::RunResumed { by, host, .. } => Some(format!(
+            "{}\n",
+            styled(DIM, format_args!("resumed by {} on {}", harmless(by), harmless(host)))
+        )),
         _ => None,
     }
 }
@@ -166,11 +193,13 @@ pub(super) fn heartbeat(now: runbook_core::moment::Moment, view: View<'_>) -> Op
     if !running.is_empty() {
         parts.push(format!("running: {}", running.join(", ")));
     }
-    let waiting: Vec<&str> = view.state.gates.keys().map(|index| view.plan.steps[*index].id.as_str()).collect();
+    let waiting: Vec<&str> =
+        view.state.gates.keys().map(|index| view.plan.steps[*index].id.as_str()).collect();
     if !waiting.is_empty() {
         parts.push(format!("waiting for a person: {}", waiting.join(", ")));
     }
-    let delayed: Vec<&str> = view.state.delayed.iter().map(|index| view.plan.steps[*index].id.as_str()).collect();
+    let delayed: Vec<&str> =
+        view.state.delayed.iter().map(|index| view.plan.steps[*index].id.as_str()).collect();
     if !delayed.is_empty() {
         parts.push(format!("to be tried again: {}", delayed.join(", ")));
     }

@@ -107,7 +107,11 @@ pub(crate) fn moment(at: Moment) -> String {
 
 /// How far away a moment is: `in 12m 03s`, `3m 10s ago`.
 pub(crate) fn distance(at: Moment, now: Moment) -> String {
-    if at > now { format!("in {}", duration(at.since(now))) } else { format!("{} ago", duration(now.since(at))) }
+    if at > now {
+        format!("in {}", duration(at.since(now)))
+    } else {
+        format!("{} ago", duration(now.since(at)))
+    }
 }
 
 /// `1 step`, `3 steps`.

@@ -9,6 +9,6 @@ mod launch;
 mod verdict;
 
 pub use context::{NoOutput, Recorded, RunFacts, SecretView, Stream, secret_mask};
-pub(crate) use launch::{dialect_of, is_plain};
 pub use launch::{HttpCall, Launch, ProbeCall, Texts};
+pub(crate) use launch::{dialect_of, is_plain};
 pub use verdict::{Measured, Verdict};

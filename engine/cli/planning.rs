@@ -1,0 +1,247 @@
+//! From a runbook's name to its plan, or to everything that is wrong with it.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use runbook_core::diagnostic::{Diagnostics, Located, render};
+use runbook_core::document::model::{Choices, Project, Runbook};
+use runbook_core::document::yaml::source_of_bytes;
+use runbook_core::document::{parse, parse_params_file, parse_project};
+use runbook_core::plan::{
+    BuildInput, GivenValue, InputFiles, OnFailure, Plan, ProjectInput, build, missing_params, validate,
+};
+use runbook_core::source::Source;
+use runbook_runtime::run::hash_inputs;
+
+use crate::args::{Format, OnFailure as OnFailureOption};
+use crate::commands::run::Parameters;
+use crate::context::Context;
+use crate::error::{CommandError, ErrorKind};
+use crate::find::RunbookFile;
+use crate::report::wording::harmless;
+
+/// The file beside the runbooks that holds what they share.
+const PROJECT: &str = "project.yaml";
+
+/// A runbook that was read without errors.
+pub(crate) struct Loaded {
+    /// Where it was found.
+    pub(crate) file: RunbookFile,
+    /// Its text.
+    pub(crate) source: Source,
+    /// What it says.
+    pub(crate) document: Runbook,
+    /// What the runbooks beside it share.
+    pub(crate) project: Option<(Source, Project)>,
+}
+
+/// A text with what is wrong in it.
+pub(crate) type Findings = Vec<(Source, Diagnostics)>;
+
+/// Reads a runbook and the project it belongs to.
+///
+/// # Errors
+/// Where a file can't be read. Mistakes in them are findings, beside what
+/// could be understood.
+pub(crate) fn load(context: &Context, file: RunbookFile) -> Result<(Option<Loaded>, Findings), CommandError> {
+    let mut findings = Findings::new();
+    let Some(source) = read(context, &file.path, &mut findings)? else { return Ok((None, findings)) };
+    let (document, diagnostics) = parse(&source);
+    let broken = diagnostics.has_errors();
+    findings.push((source.clone(), diagnostics));
+    let mut project = None;
+    // The name is the path below the folder of runbooks, so that folder is as far above the file.
+    let folder = file.path.ancestors().nth(file.name.split('/').count());
+    let project_path = folder.map(|folder| folder.join(PROJECT)).filter(|path| path.is_file());
+    if let Some(path) = project_path
+        && let Some(source) = read(context, &path, &mut findings)?
+    {
+        let (parsed, diagnostics) = parse_project(&source);
+        findings.push((source.clone(), diagnostics));
+        project = parsed.map(|parsed| (source, parsed));
+    }
+    let Some(document) = document else { return Ok((None, findings)) };
+    let loaded = Loaded { file, source, document, project };
+    if broken {
+        // What the plan adds is worth saying all the same.
+        findings.push((
+            loaded.source.clone(),
+            validate(&loaded.document, &loaded.source, loaded.project_input()),
+        ));
+        return Ok((None, findings));
+    }
+    Ok((Some(loaded), findings))
+}
+
+/// Reads a file as text; what is no text is a finding.
+fn read(context: &Context, path: &Path, findings: &mut Findings) -> Result<Option<Source>, CommandError> {
+    let shown = path.strip_prefix(&context.environment.current_dir).unwrap_or(path).display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| CommandError::usage(format!("cannot read {shown}")).with_cause(&error))?;
+    match source_of_bytes(shown.as_str(), &bytes) {
+        Ok(source) => Ok(Some(source)),
+        Err(broken) => {
+            let (source, diagnostic) = *broken;
+            let mut diagnostics = Diagnostics::default();
+            diagnostics.push(diagnostic);
+            findings.push((source, diagnostics));
+            Ok(None)
+        }
+    }
+}
+
+impl Loaded {
+    /// The project as the plan takes it.
+    pub(crate) fn project_input(&self) -> Option<ProjectInput<'_>> {
+        self.project.as_ref().map(|(source, project)| ProjectInput { project, source })
+    }
+
+    /// Mistakes that need neither values nor files to be found.
+    pub(crate) fn validate(&self) -> Diagnostics {
+        validate(&self.document, &self.source, self.project_input())
+    }
+
+    /// The stem of its file: its name where it gives itself none.
+    pub(crate) fn stem(&self) -> &str {
+        self.file.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("runbook")
+    }
+}
+
+/// The runbook of this name, without errors; all that is wrong is said.
+pub(crate) fn load_or_say(context: &Context, name: &str) -> Result<Loaded, CommandError> {
+    let file = context.library()?.find(name)?;
+    let (loaded, findings) = load(context, file)?;
+    match loaded {
+        Some(loaded) if !has_errors(&findings) => Ok(loaded),
+        _ => Err(say(context, &findings)),
+    }
+}
+
+/// Makes the plan; missing parameters are asked for where somebody is there.
+pub(crate) fn plan(
+    context: &Context,
+    loaded: &Loaded,
+    parameters: &Parameters,
+) -> Result<Plan, CommandError> {
+    let mut given = given(context, parameters)?;
+    if !context.console.non_interactive {
+        for (name, spec) in missing_params(&loaded.document, &given) {
+            let value = ask_for(context, name, spec)?;
+            given.insert(name.to_owned(), GivenValue::Text(value));
+        }
+    }
+    let files = ProjectFiles { root: &loaded.file.root };
+    let input = BuildInput {
+        document: &loaded.document,
+        source: &loaded.source,
+        stem: loaded.stem(),
+        given: &given,
+        on_failure: context.global.on_failure.map(on_failure).transpose()?,
+        files: &files,
+        project: loaded.project_input(),
+    };
+    build(&input).map_err(|diagnostics| say(context, &vec![(loaded.source.clone(), diagnostics)]))
+}
+
+fn on_failure(option: OnFailureOption) -> Result<OnFailure, CommandError> {
+    match option {
+        OnFailureOption::Stop => Ok(OnFailure::Stop),
+        OnFailureOption::Continue => Ok(OnFailure::Continue),
+        OnFailureOption::Warn => Ok(OnFailure::Warn),
+        OnFailureOption::Ask => Err(CommandError::not_yet("--on-failure ask")),
+    }
+}
+
+/// The values that were typed and those of the file; typed ones win.
+fn given(context: &Context, parameters: &Parameters) -> Result<IndexMap<String, GivenValue>, CommandError> {
+    let mut given = IndexMap::new();
+    if let Some(file) = &parameters.file {
+        let mut findings = Findings::new();
+        let path = context.environment.typed(file);
+        if let Some(source) = read(context, &path, &mut findings)? {
+            let (values, diagnostics) = parse_params_file(&source);
+            findings.push((source, diagnostics));
+            for (name, value) in values.iter().flat_map(|values| values.iter()) {
+                given.insert(name.to_string(), GivenValue::Data(value.clone()));
+            }
+        }
+        if has_errors(&findings) {
+            return Err(say(context, &findings));
+        }
+    }
+    for (name, value) in &parameters.values {
+        given.insert(name.clone(), GivenValue::Text(value.clone()));
+    }
+    Ok(given)
+}
+
+/// Hashes what steps name by `inputs`.
+struct ProjectFiles<'a> {
+    root: &'a Path,
+}
+
+impl InputFiles for ProjectFiles<'_> {
+    fn hash(&self, cwd: Option<&str>, globs: &[String]) -> Result<IndexMap<String, String>, String> {
+        let folder = cwd.map_or_else(|| self.root.to_owned(), |cwd| self.root.join(cwd));
+        hash_inputs(&folder, globs).map_err(|error| error.to_string())
+    }
+}
+
+/// Asks for a parameter at the terminal, again until the value fits.
+fn ask_for(
+    context: &Context,
+    name: &str,
+    spec: &runbook_core::document::model::ParamSpec,
+) -> Result<String, CommandError> {
+    let unanswered = |error: &dialoguer::Error| {
+        CommandError::usage(format!("no value was given for `{name}`"))
+            .with_cause(error)
+            .with_hint(format!("give it by -p {name}=VALUE"))
+    };
+    let mut prompt = name.to_owned();
+    if let Some(description) = &spec.description {
+        prompt = format!("{name}: {}", harmless(description));
+    }
+    if let Some(Choices::List(choices)) = &spec.choices {
+        let shown: Vec<String> = choices.iter().map(|choice| harmless(choice)).collect();
+        let chosen = dialoguer::Select::new()
+            .with_prompt(prompt)
+            .items(&shown)
+            .interact()
+            .map_err(|error| unanswered(&error))?;
+        return Ok(choices[chosen].to_string());
+    }
+    if let Some(pattern) = &spec.pattern {
+        context.console.say(&format!("{name} matches {}\n", harmless(pattern)));
+    }
+    dialoguer::Input::<String>::new()
+        .with_prompt(prompt)
+        .allow_empty(true)
+        .validate_with(|text: &String| spec.parse_text(text).map(|_| ()).map_err(|why| harmless(&why)))
+        .interact_text()
+        .map_err(|error| unanswered(&error))
+}
+
+/// Whether anything stands in the way.
+pub(crate) fn has_errors(findings: &Findings) -> bool {
+    findings.iter().any(|(_, diagnostics)| diagnostics.has_errors())
+}
+
+/// Says all findings: as text to standard error, as a list to standard output.
+pub(crate) fn say(context: &Context, findings: &Findings) -> CommandError {
+    if context.global.format == Format::Json {
+        let located: Vec<Located> = findings
+            .iter()
+            .flat_map(|(source, diagnostics)| diagnostics.iter().map(|diagnostic| diagnostic.located(source)))
+            .collect();
+        let text = serde_json::to_string_pretty(&located).unwrap_or_else(|_| "[]".to_owned());
+        context.console.print(&format!("{text}\n"));
+    } else {
+        for (source, diagnostics) in findings {
+            for diagnostic in diagnostics.iter() {
+                context.console.say(&format!("{}\n", render(diagnostic, source)));
+            }
+        }
+    }
+    CommandError::said(ErrorKind::Usage)
+}
