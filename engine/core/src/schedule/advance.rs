@@ -1,6 +1,6 @@
 //! From one input to all that follows from it.
 
-use super::follow::{follow, follow_unattended, is_halting};
+use super::follow::{NEVER_STARTED, Standing, follow, follow_unattended, is_halting, standing};
 use super::gate;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
 use super::judge::judge;
@@ -230,7 +230,8 @@ impl Deciding<'_, '_> {
     }
 
     /// An attempt whose start is recorded and that never started: it is started
-    /// under a new slot, unless the run ends, or what was approved has changed.
+    /// under a new slot, unless the run ends. Where it must wait, for a decision
+    /// or for what it needs, that attempt is over, and another follows in time.
     fn start_unstarted(&mut self, step: usize) -> Result<(), IllegalEvent> {
         let Status::Running(running) = &self.state.steps[step].status else { return Ok(()) };
         let attempt = running.number;
@@ -241,10 +242,18 @@ impl Deciding<'_, '_> {
             };
             return self.finished(step, attempt, result);
         }
-        if !self.state.void_due.is_empty() || !self.state.needs_are_met(step) {
-            let why = "inputs: what was approved has changed before it has started";
+        let undecided =
+            self.state.interrupted.iter().any(|other| {
+                standing(self.plan, self.state, *other, self.circumstances) == Standing::Undecided
+            });
+        let later = undecided
+            || !self.state.needs_are_met(step)
+            || !self.state.void_due.is_empty()
+            || !self.state.lost.is_empty()
+            || !self.state.restarting.is_empty();
+        if later {
             let result = AttemptResult {
-                failure: Some((Outcome::Interrupted, why.into())),
+                failure: Some((Outcome::Interrupted, NEVER_STARTED.into())),
                 ..AttemptResult::default()
             };
             return self.finished(step, attempt, result);

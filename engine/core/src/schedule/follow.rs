@@ -8,6 +8,9 @@ use crate::event::{EventKind, Gate, Outcome, RunOutcome, WaitingFor};
 use crate::plan::{OnFailure, OnInterrupt, Plan};
 use crate::state::{RunState, Status};
 
+/// Why an attempt is over that is known not to have begun.
+pub(super) const NEVER_STARTED: &str = "stopped: the engine died before it had started";
+
 /// Which part of the run's steps may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -62,6 +65,8 @@ pub(super) fn standing(
         || survives(circumstances, step)
     {
         Standing::Undecided
+    } else if state.steps[step].result.reason.as_deref() == Some(NEVER_STARTED) {
+        Standing::Declared("it had never started")
     } else if declared.action.is_repeatable() {
         Standing::Declared("a check changes nothing and is done again")
     } else if declared.action.is_background() {
