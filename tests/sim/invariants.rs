@@ -17,6 +17,7 @@ struct Seen {
     /// It is over for good in this life of the run: nothing about it is open.
     skip_pending: bool,
     background_lives: bool,
+    never_started: bool,
     /// A stop of the run ended it while it ran.
     cut_off: bool,
 }
@@ -93,6 +94,8 @@ impl Watch {
                 }
                 step.cut_off = *outcome == Outcome::Cancelled
                     && reason.as_ref().is_some_and(|reason| reason.starts_with("stopped"));
+                step.never_started = *outcome == Outcome::Interrupted
+                    && reason.as_ref().is_some_and(|reason| reason.ends_with("before it had started"));
                 step.finished += 1;
                 step.running = false;
                 step.outcome = Some(*outcome);
@@ -214,7 +217,8 @@ impl Watch {
             .all(|(seen, step)| step.finally || (seen.outcome.is_some() && seen.gate.is_none()));
         let for_finally = restarts && main_is_over && plan.steps.iter().any(|step| step.finally);
         for (j, other) in self.steps.iter().enumerate() {
-            let declared = plan.steps[j].action.is_repeatable()
+            let declared = other.never_started
+                || plan.steps[j].action.is_repeatable()
                 || plan.steps[j].action.is_background()
                 || plan.steps[j].on_interrupt == OnInterrupt::Rerun;
             let moot = self.ending && !plan.steps[j].finally;
@@ -251,6 +255,8 @@ impl Watch {
             interrupted && step.on_interrupt == OnInterrupt::Rerun
         } else if why.starts_with("a check changes nothing") {
             interrupted && step.action.is_repeatable()
+        } else if why == "it had never started" {
+            interrupted && seen.never_started
         } else if why.starts_with("the background command") {
             step.action.is_background()
         } else if why.starts_with("answered retry by") || why.starts_with("resume --retry by") {

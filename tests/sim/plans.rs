@@ -119,6 +119,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         description: None,
         params: IndexMap::new(),
         plain_params: Vec::new(),
+        project_vars: IndexMap::new(),
         secrets: IndexMap::new(),
         env: IndexMap::new(),
         pass_env: Vec::new(),

@@ -44,7 +44,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(400))]
+    #![proptest_config(config(128))]
 
     /// After every prefix of the record, and after a crash during the resume.
     #[test]

@@ -1,0 +1,6 @@
+//! What each documented case comes to, event by event.
+
+mod desk;
+mod outcomes;
+mod people;
+mod resume;
