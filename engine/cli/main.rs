@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod console;
 mod context;
+mod diagnostics;
 mod drive;
 mod environment;
 mod error;

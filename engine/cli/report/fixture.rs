@@ -9,10 +9,28 @@ use runbook_core::moment::Moment;
 use runbook_core::plan::Plan;
 use runbook_core::state::{OpenGate, RunState};
 use runbook_runtime::run::View;
+
 use serde_json::json;
+
+use crate::console::Console;
 
 pub(crate) fn run_id() -> RunId {
     "20261122T023000-k3f9".parse().expect("a run id")
+}
+
+/// A console without a terminal.
+pub(crate) fn console(width: usize, plain: bool) -> Console {
+    Console {
+        stdin_terminal: false,
+        stdout_terminal: false,
+        stderr_terminal: false,
+        stdout_color: false,
+        stderr_color: false,
+        width,
+        plain,
+        quiet: false,
+        non_interactive: true,
+    }
 }
 
 /// A question that is open.

@@ -135,3 +135,51 @@ impl Report for Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use runbook_core::state::RunState;
+
+    use super::*;
+    use crate::report::fixture::{Story, console};
+
+    /// The whole report of a story, told event by event, with some output of each attempt.
+    fn report(story: &Story, dialect: Dialect, plain: bool) -> String {
+        let screen = Screen::remembered(console(60, plain));
+        let mut lines = Lines::new(Rc::clone(&screen), dialect, Paste::for_tests());
+        let mut state = RunState::new(&story.plan);
+        for event in &story.events {
+            state.apply(&story.plan, event.at, &event.kind).expect("a legal event");
+            let view = View { plan: &story.plan, state: &state };
+            lines.event(event, "", view);
+            if let EventKind::StepStarted { step, attempt, .. } = &event.kind {
+                lines.output(step, *attempt, Stream::Stdout, b"first\n::error::not a command\n");
+                lines.output(step, *attempt, Stream::Stderr, b"\x1b[31msecond\x1b[0m");
+            }
+        }
+        let now = story.events.last().expect("events").at.after(Duration::from_secs(61));
+        lines.tick(now, View { plan: &story.plan, state: &state });
+        screen.said()
+    }
+
+    #[test]
+    fn a_line_at_each_start_and_end_and_output_by_step() {
+        insta::assert_snapshot!("lines_failed", report(&Story::failed(), Dialect::Text, false));
+        insta::assert_snapshot!("lines_plain_parked", report(&Story::parked(), Dialect::Text, true));
+        insta::assert_snapshot!("lines_stopped", report(&Story::stopped(), Dialect::Text, false));
+    }
+
+    #[test]
+    fn build_servers_get_groups() {
+        let github = Dialect::Github { token: "TOKEN".into(), summary: None };
+        insta::assert_snapshot!("lines_github", report(&Story::rejected(), github, false));
+        insta::assert_snapshot!("lines_gitlab", report(&Story::succeeded(), Dialect::Gitlab, false));
+    }
+
+    #[test]
+    fn a_summary_is_a_table() {
+        let screen = Screen::remembered(console(60, false));
+        let story = Story::rejected();
+        insta::assert_snapshot!(Lines::new(screen, Dialect::Text, Paste::for_tests()).summary(story.view()));
+    }
+}

@@ -19,6 +19,9 @@ struct Inner {
     live: Option<MultiProgress>,
     /// While a question is open: what is to be said afterwards.
     held: Option<String>,
+    /// What was said, where a test wants to see it.
+    #[cfg(test)]
+    said: Option<String>,
 }
 
 /// Keeps everything else off the screen while it lives.
@@ -31,6 +34,19 @@ impl Screen {
     /// The screen of this console.
     pub(crate) fn new(console: Console) -> Rc<Self> {
         Rc::new(Self { console, inner: RefCell::default() })
+    }
+
+    /// A screen that is only remembered.
+    #[cfg(test)]
+    pub(crate) fn remembered(console: Console) -> Rc<Self> {
+        let inner = Inner { said: Some(String::new()), ..Inner::default() };
+        Rc::new(Self { console, inner: RefCell::new(inner) })
+    }
+
+    /// What was said so far, without colours.
+    #[cfg(test)]
+    pub(crate) fn said(&self) -> String {
+        anstream::adapter::strip_str(self.inner.borrow().said.as_deref().unwrap_or_default()).to_string()
     }
 
     /// How it may be used.
@@ -49,6 +65,11 @@ impl Screen {
     pub(crate) fn say(&self, text: &str) {
         let live = {
             let mut inner = self.inner.borrow_mut();
+            #[cfg(test)]
+            if let Some(said) = &mut inner.said {
+                said.push_str(text);
+                return;
+            }
             if let Some(held) = &mut inner.held {
                 held.push_str(text);
                 return;
