@@ -1,16 +1,32 @@
 //! Mistakes of authors as they are shown: to people with the line and a mark under it, to programs as a list.
 
-use runbook_core::diagnostic::{Diagnostic, Located, Severity, render};
+use runbook_core::diagnostic::{Diagnostic, Diagnostics, Located, Severity, render};
 use runbook_core::source::Source;
 
 use crate::args::Format;
 use crate::console::{ATTENTION, BAD, DIM, styled};
+use crate::planning::Findings;
 
 /// Mistakes, each with the text that it is in.
-pub(crate) type Found<'a> = [(&'a Source, &'a Diagnostic)];
+pub(crate) type Found = [(Source, Diagnostic)];
+
+/// All findings, file by file in the order of their places, each once.
+pub(crate) fn all_of(findings: Findings) -> Vec<(Source, Diagnostic)> {
+    let mut files: Vec<(Source, Diagnostics)> = Vec::new();
+    for (source, found) in findings {
+        match files.iter_mut().find(|(known, _)| known.name() == source.name()) {
+            Some((_, known)) => known.extend(found),
+            None => files.push((source, found)),
+        }
+    }
+    let sorted = |(source, found): (Source, Diagnostics)| {
+        found.into_sorted().into_iter().map(move |diagnostic| (source.clone(), diagnostic))
+    };
+    files.into_iter().flat_map(sorted).collect()
+}
 
 /// All of them in a form.
-pub(crate) fn to_text(found: &Found<'_>, format: Format) -> String {
+pub(crate) fn to_text(found: &Found, format: Format) -> String {
     match format {
         Format::Json => {
             let located: Vec<Located> =
@@ -62,7 +78,7 @@ mod tests {
         let diagnostic =
             Diagnostic::error(&source.shared_name(), "unknown-key", Span::new(23, 27), "unknown key `runs`")
                 .with_help("did you mean `run`?");
-        let found = [(&source, &diagnostic)];
+        let found = [(source, diagnostic)];
         let mut all = String::new();
         for format in [Format::Text, Format::Json, Format::Github] {
             let text = to_text(&found, format);

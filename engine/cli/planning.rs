@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
-use runbook_core::diagnostic::{Diagnostics, Located, render};
+use runbook_core::diagnostic::Diagnostics;
 use runbook_core::document::model::{Choices, Project, Runbook};
 use runbook_core::document::yaml::source_of_bytes;
 use runbook_core::document::{parse, parse_params_file, parse_project};
@@ -16,6 +16,7 @@ use runbook_runtime::run::hash_inputs;
 use crate::args::{Format, OnFailure as OnFailureOption};
 use crate::commands::run::Parameters;
 use crate::context::Context;
+use crate::diagnostics::{all_of, to_text};
 use crate::error::{CommandError, ErrorKind};
 use crate::find::RunbookFile;
 use crate::report::wording::harmless;
@@ -229,19 +230,11 @@ pub(crate) fn has_errors(findings: &Findings) -> bool {
 
 /// Says all findings: as text to standard error, as a list to standard output.
 pub(crate) fn say(context: &Context, findings: &Findings) -> CommandError {
+    let text = to_text(&all_of(findings.clone()), context.global.format);
     if context.global.format == Format::Json {
-        let located: Vec<Located> = findings
-            .iter()
-            .flat_map(|(source, diagnostics)| diagnostics.iter().map(|diagnostic| diagnostic.located(source)))
-            .collect();
-        let text = serde_json::to_string_pretty(&located).unwrap_or_else(|_| "[]".to_owned());
-        context.console.print(&format!("{text}\n"));
+        context.console.print(&text);
     } else {
-        for (source, diagnostics) in findings {
-            for diagnostic in diagnostics.iter() {
-                context.console.say(&format!("{}\n", render(diagnostic, source)));
-            }
-        }
+        context.console.say(&text);
     }
     CommandError::said(ErrorKind::Usage)
 }

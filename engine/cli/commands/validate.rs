@@ -2,8 +2,15 @@
 
 use clap::Args;
 
+use crate::args::Format;
+use crate::console::{GOOD, styled};
 use crate::context::Context;
+use crate::diagnostics::{all_of, to_text};
 use crate::error::CommandError;
+use crate::exit_code;
+use crate::find::RunbookFile;
+use crate::planning::{self, Findings};
+use crate::report::wording::{Signs, count};
 
 /// Options of `validate`.
 #[derive(Debug, Args)]
@@ -14,6 +21,28 @@ pub(crate) struct Options {
 }
 
 /// Executes the command; the exit status.
-pub(crate) fn execute(_context: &Context, _options: &Options) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook validate`"))
+pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    let library = context.library()?;
+    let files: Vec<RunbookFile> = if options.names.is_empty() {
+        library.list()
+    } else {
+        options.names.iter().map(|name| library.find(name)).collect::<Result<_, _>>()?
+    };
+    let mut findings = Findings::new();
+    let checked = files.len();
+    for file in files {
+        let (loaded, found) = planning::load(context, file)?;
+        findings.extend(found);
+        if let Some(loaded) = loaded {
+            findings.push((loaded.source.clone(), loaded.validate()));
+        }
+    }
+    let has_errors = planning::has_errors(&findings);
+    let mut text = to_text(&all_of(findings), context.global.format);
+    if context.global.format == Format::Text && !context.console.quiet && !has_errors {
+        let sign = Signs::new(context.console.plain).good;
+        text.push_str(&format!("{} {} without mistakes\n", styled(GOOD, sign), count(checked, "runbook")));
+    }
+    context.console.print(&text);
+    Ok(if has_errors { exit_code::FAILED } else { exit_code::SUCCEEDED })
 }
