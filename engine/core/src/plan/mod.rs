@@ -4,10 +4,12 @@
 //! - `build` is the way from the one to the other;
 //! - `order` knows what waits for what, `names` what each place can see, `check` whether a text is right there;
 //! - `resolve` gives every key its value;
+//! - `describe` shows a plan before there is a run;
 //! - `unsupported` is the list of what the language has and this release does not do.
 
 mod build;
 mod check;
+mod describe;
 mod input;
 mod model;
 mod names;
@@ -19,6 +21,7 @@ mod tests;
 mod unsupported;
 
 pub use build::{build, validate};
+pub use describe::{PlanLine, describe};
 pub use input::{BuildInput, GivenValue, InputFiles, ProjectInput, missing_params};
 pub use model::{
     Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, PLAN_FORMAT,

@@ -198,9 +198,10 @@ fn step_names(step: &Step) -> StepNames {
         // Refused or mistaken for another reason: nothing more is said of it.
         _ => return StepNames::any(),
     };
-    StepNames {
-        fields: Names::known(COMMON_FIELDS.iter().chain(own).copied()),
-        outputs,
-        answers: Names::none(),
-    }
+    let answers = match &step.action {
+        Action::Approve(approve) => Names::known(approve.gate.fields.keys().map(|key| key.as_str())),
+        Action::Manual(manual) => Names::known(manual.gate.fields.keys().map(|key| key.as_str())),
+        _ => Names::none(),
+    };
+    StepNames { fields: Names::known(COMMON_FIELDS.iter().chain(own).copied()), outputs, answers }
 }

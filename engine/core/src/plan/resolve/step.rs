@@ -79,7 +79,7 @@ impl<'d> Resolver<'d> {
     fn title(&mut self, runbook: &Runbook, place: Place<'_>) {
         let Some(title) = &runbook.title else { return };
         self.plan.title = title.to_string();
-        let Some(template) = self.checker.text(title, Place { run: &[], ..place }) else { return };
+        let Some(template) = self.checker.text(title, Place { run: &["name"], ..place }) else { return };
         if self.files.is_none() || self.checker.report.has_errors() {
             return;
         }
@@ -128,6 +128,7 @@ impl<'d> Resolver<'d> {
         let mut context = Context::new();
         let params = self.plan.params.iter().map(|(name, value)| (name.clone(), value_from_json(value)));
         context.set_names("params", params);
+        context.set_names("run", [("name", Value::from(self.plan.runbook.as_str()))]);
         context.set("project", project_value(&self.vars));
         context
     }
@@ -153,7 +154,12 @@ impl<'d> Resolver<'d> {
             secrets: SecretUse::Refused,
             env,
             run: Scope::RUN_NAMES,
-            bare: &[],
+            // `for_each` and `on` are refused: what belongs to them needs no error of its own.
+            bare: if step.for_each.is_some() || step.on.is_some() {
+                &["item", "index", "target"]
+            } else {
+                &[]
+            },
         };
         if !step.env.is_empty() {
             let inherited = self.default_env.clone();

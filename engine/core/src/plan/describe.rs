@@ -1,0 +1,337 @@
+//! A plan as people are shown it before anything runs: each step in one line's worth, what is not known yet as `‹steps.x.outputs.y›`.
+
+use indexmap::{IndexMap, IndexSet};
+use serde::Serialize;
+
+use super::model::{Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt, Plan, Probe, Retry, Step};
+use super::project_value;
+use crate::duration::Duration;
+use crate::id::StepId;
+use crate::render::{dialect_of, is_plain, secret_mask};
+use crate::template::{
+    Context, Expression, Reference, ShellScript, Template, Value, display_argv, quote_for_display,
+    value_from_json,
+};
+
+/// One step of a plan as people are shown it; an entry of `steps` in `plan --format json` (cli.md).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlanLine {
+    /// The step.
+    pub id: StepId,
+    /// What it is called, rendered as far as it is known; absent where it is the id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The steps that must have passed. Of a step that waits for all above it: those that no other of them needs.
+    pub needs: Vec<StepId>,
+    /// The key of its action: `run`, `check`, `approve`, `manual`.
+    pub kind: &'static str,
+    /// The command or probe, with the values that are known in place.
+    pub command: Option<String>,
+    /// What undoes it: nothing yet.
+    pub undo: Option<String>,
+    /// The group that it belongs to: none yet.
+    pub group: Option<String>,
+    /// Whether it stands under `finally`.
+    pub finally: bool,
+    /// Approvals above it that it does not wait for: it may run before they are given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_behind: Vec<StepId>,
+    /// The expression that can skip it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What must be true of the result.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<String>,
+    /// What is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// What is shown with the question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
+    /// What is to be ticked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checklist: Vec<String>,
+    /// Whether a note, link or file comes with the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceRule>,
+    /// How long the gate stays open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Duration>,
+    /// Its own environment variables, over the runbook's; secrets by name.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub env: IndexMap<String, String>,
+    /// The working folder, where it is not the project's root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// What the command in the background must reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+    /// How long it is probed until it holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    /// How long it must go on holding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Duration>,
+    /// What bounds an attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// How failed attempts are repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// What a failure does to the run.
+    pub on_failure: OnFailure,
+    /// What `resume` does where it isn't known how the step ended.
+    pub on_interrupt: OnInterrupt,
+    /// The files that are part of what is approved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+    /// The files that are kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
+}
+
+/// Describes every step of a plan, in its order.
+#[must_use]
+pub fn describe(plan: &Plan) -> Vec<PlanLine> {
+    let mut before = Before::new(plan);
+    let mut not_behind = approvals_not_awaited(plan);
+    plan.steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| before.line(step, std::mem::take(&mut not_behind[index])))
+        .collect()
+}
+
+/// For each step the approvals above it in the plan that it does not wait for. `finally` waits for all.
+fn approvals_not_awaited(plan: &Plan) -> Vec<Vec<StepId>> {
+    let mut not_awaited = vec![Vec::new(); plan.steps.len()];
+    for (approval, approve) in plan.steps.iter().enumerate() {
+        if !matches!(approve.action, Action::Approve(_)) {
+            continue;
+        }
+        let mut awaits = vec![false; plan.steps.len()];
+        awaits[approval] = true;
+        for (index, step) in plan.steps.iter().enumerate().skip(approval + 1) {
+            awaits[index] = step.needs.iter().any(|need| awaits[*need]);
+            if !awaits[index] && !step.finally {
+                not_awaited[index].push(approve.id.clone());
+            }
+        }
+    }
+    not_awaited
+}
+
+/// The texts of a plan before there is a run.
+///
+/// An expression that uses what only the run will know is replaced by a mark, which stands for it until the text is complete: so it is
+/// neither quoted nor computed with.
+struct Before<'p> {
+    plan: &'p Plan,
+    /// What marks begin with; nothing in the plan reads like it.
+    mark: String,
+    /// What the marks stand for, as `steps.x.outputs.y`.
+    unknown: IndexSet<String>,
+}
+
+impl<'p> Before<'p> {
+    fn new(plan: &'p Plan) -> Self {
+        let text = serde_json::to_string(plan).unwrap_or_default();
+        let mut mark = "unknown".to_owned();
+        while text.contains(&mark) {
+            mark.push('x');
+        }
+        Self { plan, mark, unknown: IndexSet::new() }
+    }
+
+    fn line(&mut self, step: &Step, not_behind: Vec<StepId>) -> PlanLine {
+        self.unknown.clear();
+        let plan = self.plan;
+        let (context, environment) = self.context(step);
+        let question = step.action.question().map(|(_, question)| question);
+        let check = match &step.action {
+            Action::Check(check) => Some(check),
+            _ => None,
+        };
+        let ready = match &step.action {
+            Action::Run(run) => run.background.as_ref(),
+            _ => None,
+        };
+        let expect = match &step.action {
+            Action::Run(run) => &run.expect[..],
+            Action::Check(check) => &check.expect[..],
+            _ => &[],
+        };
+        let command = match &step.action {
+            Action::Run(run) => Some(self.command(&run.command, step, &context)),
+            Action::Check(check) => Some(self.probe(check, step, &context)),
+            _ => None,
+        };
+        PlanLine {
+            id: step.id.clone(),
+            title: step.title.as_deref().map(|title| self.text(title, &context)),
+            needs: step.needs.iter().map(|need| plan.steps[*need].id.clone()).collect(),
+            kind: step.action.kind(),
+            command,
+            undo: None,
+            group: None,
+            finally: step.finally,
+            not_behind,
+            when: step.when.clone(),
+            expect: expect.to_vec(),
+            prompt: question.map(|question| self.text(&question.prompt, &context)),
+            details: question
+                .and_then(|question| question.details.as_deref())
+                .map(|text| self.text(text, &context)),
+            checklist: question
+                .map(|question| question.checklist.iter().map(|item| self.text(item, &context)).collect())
+                .unwrap_or_default(),
+            evidence: question.map(|question| question.evidence).filter(|rule| *rule != EvidenceRule::None),
+            expires: question.and_then(|question| question.expires),
+            env: step
+                .env
+                .keys()
+                .filter_map(|name| Some((name.clone(), self.complete(environment.get(name)?))))
+                .collect(),
+            cwd: step.cwd.as_deref().map(|cwd| self.text(cwd, &context)),
+            ready: ready.map(|ready| self.probe(ready, step, &context)),
+            within: check.or(ready).and_then(|check| check.within),
+            hold: check.or(ready).and_then(|check| check.hold),
+            timeout: step.timeout,
+            retry: step.retry.clone(),
+            on_failure: step.on_failure,
+            on_interrupt: step.on_interrupt,
+            inputs: step.inputs.globs.clone(),
+            artifacts: step.artifacts.iter().map(|glob| self.text(glob, &context)).collect(),
+        }
+    }
+
+    /// What is known, and the environment of a step with marks for what isn't.
+    fn context(&mut self, step: &Step) -> (Context, IndexMap<String, String>) {
+        let plan = self.plan;
+        let mut context = Context::new();
+        context.set_names(
+            "params",
+            plan.params.iter().map(|(name, value)| (name.as_str(), value_from_json(value))),
+        );
+        context.set_names(
+            "secrets",
+            plan.secrets.keys().map(|name| (name.as_str(), Value::from(secret_mask(name)))),
+        );
+        context.set_names("run", [("name", Value::from(plan.runbook.as_str()))]);
+        context.set("project", project_value(&plan.project_vars));
+        let mut environment: IndexMap<String, String> = IndexMap::new();
+        for (name, text) in plan.env.iter().chain(&step.env) {
+            let value = self.marked(text, &context);
+            environment.insert(name.clone(), value);
+            context.set_names(
+                "env",
+                environment.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str()))),
+            );
+        }
+        (context, environment)
+    }
+
+    fn command(&mut self, command: &Command, step: &Step, context: &Context) -> String {
+        match command {
+            Command::Argv(argv) => {
+                let argv: Vec<String> = argv.iter().map(|argument| self.marked(argument, context)).collect();
+                self.complete(&display_argv(&argv))
+            }
+            Command::Script(script) => {
+                let shown = self.script(script, step, context).unwrap_or_else(|| script.clone());
+                self.complete(shown.trim_end())
+            }
+        }
+    }
+
+    /// A script with its values quoted for their places; `None` where a known value can't be put in.
+    fn script(&mut self, script: &str, step: &Step, context: &Context) -> Option<String> {
+        if !script.contains("{{") {
+            return Some(script.to_owned());
+        }
+        let template = self.with_marks(script)?;
+        let plain = |reference: &Reference| is_plain(self.plan, reference);
+        let compiled = ShellScript::compile(&template, dialect_of(&step.shell), &plain).ok()?;
+        compiled.render(context).ok().map(|rendered| rendered.display)
+    }
+
+    fn probe(&mut self, check: &Check, step: &Step, context: &Context) -> String {
+        match &check.probe {
+            Probe::Run(command) => self.command(command, step, context),
+            Probe::Http(request) => {
+                let url = self.marked(&request.url, context);
+                self.complete(&format!("{} {}", request.method, quote_for_display(&url)))
+            }
+            Probe::Tcp(address) => format!("tcp {}", self.text(address, context)),
+            Probe::File(path) => {
+                let path = self.marked(path, context);
+                self.complete(&format!("file {}", quote_for_display(&path)))
+            }
+        }
+    }
+
+    /// A text with `‹…›` for what isn't known.
+    fn text(&mut self, text: &str, context: &Context) -> String {
+        let marked = self.marked(text, context);
+        self.complete(&marked)
+    }
+
+    /// A text with marks for what isn't known; as it is written where a known value has no text.
+    fn marked(&mut self, text: &str, context: &Context) -> String {
+        if !text.contains("{{") {
+            return text.to_owned();
+        }
+        let rendered = self.with_marks(text).and_then(|template| template.render(context).ok());
+        rendered.unwrap_or_else(|| text.to_owned())
+    }
+
+    /// The template in which marks stand for what isn't known.
+    fn with_marks(&mut self, text: &str) -> Option<Template> {
+        let template = Template::parse(text).ok()?;
+        let mut marked = String::with_capacity(text.len());
+        let mut copied = 0;
+        for (start, expression) in template.expressions() {
+            if expression.references().iter().all(is_known) {
+                continue;
+            }
+            let (number, _) = self.unknown.insert_full(shown(expression));
+            marked.push_str(text.get(copied..start)?);
+            marked.push_str(&format!(" \"{}-{number}-\" ", self.mark));
+            copied = start + expression.source().len();
+        }
+        marked.push_str(text.get(copied..)?);
+        Template::parse(&marked).ok()
+    }
+
+    /// Puts what marks stand for in their places.
+    fn complete(&self, text: &str) -> String {
+        if !text.contains(&self.mark) {
+            return text.to_owned();
+        }
+        self.unknown.iter().enumerate().fold(text.to_owned(), |text, (number, shown)| {
+            text.replace(&format!("{}-{number}-", self.mark), &format!("‹{shown}›"))
+        })
+    }
+}
+
+/// Whether a name has its value before the run.
+fn is_known(reference: &Reference) -> bool {
+    match reference.path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["run", "name"] => true,
+        ["run" | "steps", ..] => false,
+        _ => true,
+    }
+}
+
+/// An expression as it is shown where its value isn't known.
+fn shown(expression: &Expression) -> String {
+    let source = expression.source().split_whitespace().collect::<Vec<_>>().join(" ");
+    match expression.references() {
+        [reference]
+            if expression.source().get(reference.range.clone()) == Some(expression.source().trim()) =>
+        {
+            reference.dotted()
+        }
+        _ => source,
+    }
+}
