@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use runbook_core::document::schema;
+use runbook_core::event::event_schema;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -24,6 +25,8 @@ pub(crate) enum Kind {
     Project,
     /// `NAME.test.yaml`.
     Scenario,
+    /// A line of the journal.
+    Event,
 }
 
 /// Executes the command; the exit status.
@@ -32,6 +35,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         Kind::Runbook => schema::runbook_schema(),
         Kind::Project => schema::project_schema(),
         Kind::Scenario => schema::scenario_schema(),
+        Kind::Event => event_schema(),
     };
     context.console.print(&format!("{schema:#}\n"));
     Ok(exit_code::SUCCEEDED)
