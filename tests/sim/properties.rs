@@ -97,3 +97,27 @@ proptest! {
         current.run_to_its_end();
     }
 }
+
+/// A plan of a thousand steps, its gates answered, cut off half-way.
+#[test]
+fn a_thousand_steps_go_through_with_a_crash_in_the_middle() {
+    let steps = (0..1000)
+        .map(|index: usize| {
+            let needs: Vec<usize> =
+                [index.checked_sub(7), index.checked_sub(3)].into_iter().flatten().collect();
+            let action = if index % 100 == 99 { crate::plans::approve() } else { crate::plans::run() };
+            crate::plans::step(&format!("s{index}"), &needs, action)
+        })
+        .collect();
+    let case = Case {
+        plan: crate::plans::plan(steps),
+        scripts: vec![crate::world::Script::default(); 1000],
+        attended: true,
+        seed: 7,
+    };
+    let mut current = start(&case, Weather::Calm);
+    current.run_for(500);
+    let mut resumed = current.crash_after(current.log.len(), 11);
+    resumed.run_to_its_end();
+    assert_eq!(resumed.state.outcome, Some(RunOutcome::Succeeded));
+}
