@@ -61,6 +61,13 @@ struct Segment {
     reserved: u64,
 }
 
+/// Whether a batch is the segment's last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    Open,
+    Seal,
+}
+
 /// What may still be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -123,7 +130,7 @@ impl Writer {
             state: State::Open,
             buffer: Vec::with_capacity(4096),
         };
-        let recorded = writer.write(at, &with_opened(kinds))?;
+        let recorded = writer.write(at, &with_opened(kinds), Closing::Open)?;
         dir.directory().sync()?;
         Ok((writer, recorded))
     }
@@ -138,7 +145,7 @@ impl Writer {
         if self.state != State::Open {
             return Err(JournalError::Closed { file: self.segment.path.clone() });
         }
-        self.write(at, kinds)
+        self.write(at, kinds, Closing::Open)
     }
 
     /// Records how what still ran ended, after [`Writer::append`] failed: into
@@ -151,7 +158,7 @@ impl Writer {
         match self.state {
             State::Open | State::LastWords => {
                 self.state = State::LastWords;
-                self.write(at, kinds)
+                self.write(at, kinds, Closing::Open)
             }
             State::Poisoned => {
                 let mut segment = Segment::create(&self.dir, self.segment.number + 1)?;
@@ -159,7 +166,7 @@ impl Writer {
                 let _ = segment.reserve(0);
                 self.segment = segment;
                 self.state = State::LastWords;
-                let recorded = self.write(at, &with_opened(kinds))?;
+                let recorded = self.write(at, &with_opened(kinds), Closing::Open)?;
                 self.dir.directory().sync()?;
                 Ok(recorded)
             }
@@ -171,15 +178,31 @@ impl Writer {
     ///
     /// # Errors
     /// Where it can't be written.
-    pub fn seal(mut self, at: Moment) -> Result<(String, Recorded), JournalError> {
+    pub fn seal(self, at: Moment) -> Result<(String, Recorded), JournalError> {
+        let (head, recorded) = self.append_and_seal(at, &[])?;
+        let sealed = recorded.into_iter().next().expect("the seal was written");
+        Ok((head, sealed))
+    }
+
+    /// Records a last batch and the seal in one flush; see [`Writer::seal`].
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn append_and_seal(
+        mut self,
+        at: Moment,
+        kinds: &[EventKind],
+    ) -> Result<(String, Vec<Recorded>), JournalError> {
         if self.state == State::Poisoned {
             return Err(JournalError::Closed { file: self.segment.path.clone() });
         }
         self.state = State::LastWords;
-        let sealed = EventKind::Sealed { head: self.head.as_str().to_owned() };
-        let recorded = self.write(at, &[sealed])?;
-        let recorded = recorded.into_iter().next().expect("one event was written");
-        Ok((self.head.as_str().to_owned(), recorded))
+        let recorded = self.write(at, kinds, Closing::Seal)?;
+        let head = match recorded.last().map(|record| &record.event.kind) {
+            Some(EventKind::Sealed { head }) => head.clone(),
+            _ => self.head.as_str().to_owned(),
+        };
+        Ok((head, recorded))
     }
 
     /// The number of the last durable event.
@@ -194,14 +217,29 @@ impl Writer {
         self.head.as_str()
     }
 
-    fn write(&mut self, at: Moment, kinds: &[EventKind]) -> Result<Vec<Recorded>, JournalError> {
-        if kinds.is_empty() {
+    fn write(
+        &mut self,
+        at: Moment,
+        kinds: &[EventKind],
+        closing: Closing,
+    ) -> Result<Vec<Recorded>, JournalError> {
+        if kinds.is_empty() && closing == Closing::Open {
             return Ok(Vec::new());
         }
         self.buffer.clear();
-        let mut recorded = Vec::with_capacity(kinds.len());
+        let mut recorded = Vec::with_capacity(kinds.len() + 1);
         let (mut seq, mut head) = (self.next_seq, self.head);
-        for kind in kinds {
+        let count = kinds.len() + usize::from(closing == Closing::Seal);
+        for index in 0..count {
+            // The seal names the hash of the line before it, which is known only now.
+            let seal;
+            let kind = match kinds.get(index) {
+                Some(kind) => kind,
+                None => {
+                    seal = EventKind::Sealed { head: head.as_str().to_owned() };
+                    &seal
+                }
+            };
             let start = self.buffer.len();
             let (event, hash) = format::write_line(&mut self.buffer, seq, at, self.dir.run(), kind, head);
             let line = std::str::from_utf8(&self.buffer[start..]).expect("JSON is written as UTF-8");

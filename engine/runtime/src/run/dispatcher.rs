@@ -32,9 +32,9 @@ use super::mailbox::{Mail, Mailbox};
 use super::message::Message;
 use super::process::{Attempt, EndOrder, Workshop};
 use super::surface::{Asking, Interruption, Observer, Operator, Question, Reply, View};
-use crate::journal::{JournalError, Recorded, Writer};
+use crate::journal::{JournalError, Recorded, Replay, Writer};
 use crate::keeper::{self, Control, Ending as KeeperEnding, Verdict, Witness};
-use crate::store::{RunDir, SummaryFold};
+use crate::store::{RunDir, Store, SummaryFold, index};
 
 /// How long an answer's writer waits for word; see `cli.md`. Here: how often a
 /// run without anything else to do looks at the clock for its observer.
@@ -122,7 +122,11 @@ pub(super) struct Dispatcher<'o> {
     pub(super) state: RunState,
     pub(super) texts: Texts,
     pub(super) workshop: Workshop,
+    opening: Option<Opening>,
     writer: Option<Writer>,
+    head: Option<String>,
+    opened: bool,
+    store: Store,
     observer: &'o mut dyn Observer,
     operator: &'o dyn Operator,
     conduct: Conduct,
@@ -161,8 +165,10 @@ pub(super) struct Parts<'o> {
     pub texts: Texts,
     /// Starts its commands.
     pub workshop: Workshop,
-    /// Its journal.
-    pub writer: Writer,
+    /// How its journal is opened.
+    pub opening: Opening,
+    /// Where all runs are.
+    pub store: Store,
     /// Sees everything.
     pub observer: &'o mut dyn Observer,
     /// Is asked.
@@ -183,6 +189,20 @@ pub(super) struct Parts<'o> {
     pub summary: SummaryFold,
 }
 
+/// How the journal begins, with the first batch.
+pub enum Opening {
+    /// The run is new: its creation is applied to the state, and goes first.
+    New {
+        /// The run's first event.
+        created: EventKind,
+    },
+    /// It goes on from what was read.
+    Again {
+        /// The journal so far.
+        replay: Replay,
+    },
+}
+
 /// What woke the loop.
 enum Wake {
     Message(Message),
@@ -199,6 +219,10 @@ impl<'o> Dispatcher<'o> {
     #[must_use]
     pub(super) fn new(parts: Parts<'o>) -> Self {
         let (messages, inbox) = unbounded_channel();
+        let pending = match &parts.opening {
+            Opening::New { created } => vec![created.clone()],
+            Opening::Again { .. } => Vec::new(),
+        };
         let mut mailbox = Mailbox::new(&parts.workshop.dir);
         mailbox.handled(parts.handled);
         let waiting_until = parts.conduct.wait_for.map(|span| tokio::time::Instant::now() + span);
@@ -207,7 +231,11 @@ impl<'o> Dispatcher<'o> {
             state: parts.state,
             texts: parts.texts,
             workshop: parts.workshop,
-            writer: Some(parts.writer),
+            opening: Some(parts.opening),
+            writer: None,
+            head: None,
+            opened: false,
+            store: parts.store,
             observer: parts.observer,
             operator: parts.operator,
             conduct: parts.conduct,
@@ -221,7 +249,7 @@ impl<'o> Dispatcher<'o> {
             inbox,
             mailbox,
             signals: parts.signals,
-            pending: Vec::new(),
+            pending,
             verdicts: Vec::new(),
             end_backgrounds: false,
             operator_left: false,
@@ -401,14 +429,14 @@ impl<'o> Dispatcher<'o> {
         // Effects may decide more (a command that can't be started): until all is said.
         while !self.pending.is_empty() {
             let events = std::mem::take(&mut self.pending);
-            let Some(writer) = &mut self.writer else { return };
-            match writer.append(now(), &events) {
+            match self.record(&events) {
                 Ok(recorded) => {
                     self.show(&recorded);
                     self.tell_verdicts();
                     for event in &events {
                         self.effect(event);
                     }
+                    self.list_run();
                 }
                 Err(error) => self.store_failed(&error),
             }
@@ -422,6 +450,44 @@ impl<'o> Dispatcher<'o> {
                     control.terminate();
                 }
             }
+        }
+    }
+
+    /// Makes a batch durable: with the opening of the journal if it is the
+    /// first, with its seal if nothing can follow.
+    fn record(&mut self, events: &[EventKind]) -> Result<Vec<Recorded>, JournalError> {
+        if let Some(opening) = self.opening.take() {
+            let dir = &self.workshop.dir;
+            let (writer, recorded) = match opening {
+                Opening::New { .. } => Writer::create(dir, now(), events)?,
+                Opening::Again { replay } => Writer::reopen(dir, &replay, now(), events)?,
+            };
+            self.writer = Some(writer);
+            self.opened = true;
+            return Ok(recorded);
+        }
+        if self.is_over()
+            && let Some(writer) = self.writer.take()
+        {
+            let (head, recorded) = writer.append_and_seal(now(), events)?;
+            self.head = Some(head);
+            return Ok(recorded);
+        }
+        match &mut self.writer {
+            Some(writer) => writer.append(now(), events),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The run is listed from its first record on.
+    fn list_run(&mut self) {
+        if !std::mem::take(&mut self.opened) {
+            return;
+        }
+        if let Some(summary) = self.summary.summary(self.workshop.dir.run(), true)
+            && let Err(error) = index::record(&self.store, &summary)
+        {
+            tracing::warn!(%error, "the index of runs can't be written");
         }
     }
 
@@ -915,7 +981,7 @@ impl<'o> Dispatcher<'o> {
 
     /// Closes the journal and says how the run stands.
     fn end(mut self) -> Ending {
-        let mut head = None;
+        let mut head = self.head.take();
         if self.store_failure.is_none()
             && let Some(writer) = self.writer.take()
         {

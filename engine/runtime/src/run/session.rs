@@ -13,7 +13,7 @@ use runbook_core::schedule::{Answer, Input};
 use runbook_core::state::{IllegalEvent, RunState};
 use sha2::{Digest, Sha256};
 
-use super::dispatcher::{Conduct, Dispatcher, Ending, Parts, now};
+use super::dispatcher::{Conduct, Dispatcher, Ending, Opening, Parts, now};
 use super::environment::{EncodedSecret, Environment};
 use super::files::hex;
 use super::message::Message;
@@ -21,7 +21,7 @@ use super::printed::Printed;
 use super::process::{Workshop, find_program};
 use super::recover::{RecoverError, Recovery, changed_inputs, recover};
 use super::surface::{Observer, Operator};
-use crate::journal::{self, JournalError, Replay, Writer};
+use crate::journal::{self, JournalError, Replay};
 use crate::keeper::{self, Helper, Witness, WitnessError};
 use crate::redact::{Masker, Secrets};
 use crate::secrets::{self, SecretError};
@@ -292,10 +292,9 @@ pub struct Held {
     pub dir: RunDir,
     plan: Arc<Plan>,
     state: RunState,
-    writer: Writer,
+    opening: Opening,
     secrets: Secrets,
     environment: Environment,
-    started: Vec<journal::Recorded>,
     handled: Vec<String>,
     fold: SummaryFold,
     lock: RunLock,
@@ -314,9 +313,12 @@ pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError
     let environment_text =
         serde_json::to_string(&stored).expect("an environment is plain data: its maps have text keys");
     let directory = dir.directory();
-    directory.write_new(RUNBOOK, new.runbook_text.as_bytes())?;
-    directory.write_new(PLAN, plan_text.as_bytes())?;
-    directory.write_new(ENVIRONMENT, environment_text.as_bytes())?;
+    let files: [(&str, &[u8]); 3] = [
+        (RUNBOOK, new.runbook_text.as_bytes()),
+        (PLAN, plan_text.as_bytes()),
+        (ENVIRONMENT, environment_text.as_bytes()),
+    ];
+    directory.write_all_new(&files, store.runs())?;
     Witness::create(&dir.witness_path(), 0o600)?;
     dir.files()?;
     let at = now();
@@ -331,7 +333,6 @@ pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError
         environment_digest: Some(hex(&Sha256::digest(environment_text.as_bytes()))),
         ahead: new.ahead,
     };
-    let (writer, started) = Writer::create(&dir, at, std::slice::from_ref(&created))?;
     let plan = Arc::new(new.plan);
     let mut state = RunState::new(&plan);
     state.apply(&plan, at, &created)?;
@@ -340,10 +341,9 @@ pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError
         dir,
         plan,
         state,
-        writer,
+        opening: Opening::New { created },
         secrets,
         environment: new.environment,
-        started,
         handled: Vec::new(),
         fold: SummaryFold::default(),
         lock,
@@ -405,21 +405,13 @@ impl Held {
             runtime_dir: Arc::new(runtime_dir),
             default_shell: if bash.is_some() { "bash".into() } else { "sh".into() },
         };
-        for record in &self.started {
-            let view = super::surface::View { plan: &self.plan, state: &self.state };
-            observer.event(&record.event, &record.line, view);
-        }
-        let mut fold = self.fold;
-        for record in &self.started {
-            fold.apply(record.event.at, &record.event.kind);
-        }
-        update_index(&store, &self.dir, &fold, true);
         let dispatcher = Dispatcher::new(Parts {
             plan: self.plan,
             state: self.state,
             texts,
             workshop,
-            writer: self.writer,
+            opening: self.opening,
+            store: store.clone(),
             observer,
             operator,
             conduct,
@@ -428,7 +420,7 @@ impl Held {
             signals,
             survivors,
             handled: self.handled,
-            summary: fold,
+            summary: self.fold,
         });
         let dispatcher = dispatcher.attached(attached);
         let ending = dispatcher.run(first).await;
@@ -521,7 +513,6 @@ pub async fn resume<R>(
     for event in &events {
         fold.apply(event.at, &event.kind);
     }
-    let (writer, started) = Writer::reopen(dir, &replay, now(), &[])?;
     let mut first = vec![Input::Resumed {
         by: current_user(),
         host: hostname(),
@@ -539,10 +530,9 @@ pub async fn resume<R>(
         dir: dir.clone(),
         plan,
         state,
-        writer,
+        opening: Opening::Again { replay },
         secrets,
         environment,
-        started,
         handled,
         fold,
         lock,

@@ -81,8 +81,14 @@ impl Store {
             Err(LockError::Store(error)) => return Err(error),
             Err(LockError::Busy(_)) => return Err(StoreError::RunExists { run: run.clone() }),
         };
-        self.runs.sync()?;
         Ok((dir, lock))
+    }
+
+    /// The folder that holds the runs' folders; a new run's name in it is
+    /// durable after its [`Directory::sync`].
+    #[must_use]
+    pub fn runs(&self) -> &Directory {
+        &self.runs
     }
 
     /// Opens the folder of a run.
