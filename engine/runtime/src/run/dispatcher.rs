@@ -11,7 +11,7 @@
 //! is durable. All messages that have come together are decided together and
 //! share one flush.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use runbook_core::moment::Moment;
 use runbook_core::plan::{Action, Check, Plan};
 use runbook_core::render::{SecretView, Texts};
 use runbook_core::schedule::{Answer, Attendance, Circumstances, Decision, Input, Refusal, advance};
-use runbook_core::state::{RunState, Status};
+use runbook_core::state::{Outliving, RunState, Status};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
@@ -136,6 +136,8 @@ pub(super) struct Dispatcher<'o> {
     backgrounds: HashMap<usize, (Control, bool)>,
     pub(super) concluded: HashMap<usize, Conclusion>,
     survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    /// Steps whose survivors are waited for.
+    outlasting: BTreeSet<usize>,
     pub(super) messages: UnboundedSender<Message>,
     inbox: UnboundedReceiver<Message>,
     mailbox: Mailbox,
@@ -245,6 +247,7 @@ impl<'o> Dispatcher<'o> {
             backgrounds: HashMap::new(),
             concluded: HashMap::new(),
             survivors: parts.survivors,
+            outlasting: BTreeSet::new(),
             messages,
             inbox,
             mailbox,
@@ -442,6 +445,7 @@ impl<'o> Dispatcher<'o> {
             }
         }
         self.tell_verdicts();
+        self.outlast_survivors();
         if self.end_backgrounds || self.state.stopped.is_some() && self.tasks.is_empty() {
             self.end_backgrounds = false;
             for (control, expected) in self.backgrounds.values_mut() {
@@ -527,9 +531,6 @@ impl<'o> Dispatcher<'o> {
                 self.order_all(&format!("stopped: cancelled by {by}"));
             }
             EventKind::RunStopped { signal } => self.order_all(&format!("stopped: {signal}")),
-            EventKind::GateClosed { step, result, .. } if result == "end" || result == "wait" => {
-                self.end_survivors(step, result == "end");
-            }
             _ => {}
         }
     }
@@ -726,6 +727,7 @@ impl<'o> Dispatcher<'o> {
             Message::Kept { step, attempt, files } => self.kept(step, attempt, files),
             Message::SurvivorsEnded { step } => {
                 self.survivors.remove(&step);
+                self.outlasting.remove(&step);
                 self.take(Input::Tick);
             }
         }
@@ -945,27 +947,36 @@ impl<'o> Dispatcher<'o> {
         }
     }
 
-    /// Waits for what an interrupted step has left running, or ends it first.
-    fn end_survivors(&mut self, id: &StepId, end: bool) {
-        let Some(step) = self.state.index_of(id) else { return };
-        let run = self.workshop.dir.run().as_str().to_owned();
-        let name = id.as_str().to_owned();
-        let grace: Duration = self.plan.steps[step].grace.into();
-        let messages = self.messages.clone();
-        tokio::spawn(async move {
-            loop {
-                let found = keeper::survivors(&run, &name, None).unwrap_or_default();
-                if found.is_empty() {
-                    break;
-                }
-                if end {
-                    keeper::end_survivors(&found, grace).await;
-                } else {
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
+    /// Waits for what interrupted steps have left running, or ends it first, as
+    /// a person has decided.
+    fn outlast_survivors(&mut self) {
+        if self.store_failure.is_some() || self.state.stopped.is_some() {
+            return;
+        }
+        for (&step, &decided) in &self.state.outliving {
+            if !self.outlasting.insert(step) {
+                continue;
             }
-            let _ = messages.send(Message::SurvivorsEnded { step });
-        });
+            let run = self.workshop.dir.run().as_str().to_owned();
+            let name = self.plan.steps[step].id.as_str().to_owned();
+            let grace: Duration = self.plan.steps[step].grace.into();
+            let messages = self.messages.clone();
+            tokio::spawn(async move {
+                loop {
+                    let found = keeper::survivors(&run, &name, None).unwrap_or_default();
+                    if found.is_empty() {
+                        break;
+                    }
+                    match decided {
+                        Outliving::End => {
+                            keeper::end_survivors(&found, grace).await;
+                        }
+                        Outliving::Wait => tokio::time::sleep(Duration::from_millis(200)).await,
+                    }
+                }
+                let _ = messages.send(Message::SurvivorsEnded { step });
+            });
+        }
     }
 
     /// Notes what an interrupted step has left running.

@@ -65,6 +65,8 @@ pub(super) async fn recover(
         }
         end_backgrounds(plan, state, witness, events).await?;
     }
+    // None of them lives any more; those that are still of use are started again.
+    recovery.found.extend(state.backgrounds.iter().map(|step| (*step, Found::Unknown)));
     for (step, known) in state.steps.iter().enumerate() {
         let Status::Running(running) = &known.status else { continue };
         if !plan.steps[step].action.takes_slot() {
