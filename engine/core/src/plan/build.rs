@@ -65,7 +65,12 @@ fn assemble(
     resolver.top();
     let mut steps: Vec<_> =
         (0..order.needs.len()).map(|index| resolver.step(index, index >= order.main_count)).collect();
-    let Resolver { checker, mut plan, vars, .. } = resolver;
+    let Resolver { mut checker, mut plan, vars, .. } = resolver;
+    // Whoever planned a document that was read with errors must not get a plan without the steps that have them.
+    if let Some(lost) = steps.iter().position(Option::is_none).filter(|_| !checker.report.has_errors()) {
+        let span = checker.declared.steps[lost].id.span();
+        checker.report.error("no-action", span, "this step has mistakes");
+    }
     for index in &order.sequence {
         let Some(mut step) = steps[*index].take() else { continue };
         step.needs = order.needs[*index].iter().filter_map(|need| order.position[*need]).collect();

@@ -15,7 +15,7 @@ pub(super) const COMMAND_NAMES: &[&str] = &["exit_code", "stdout", "stderr", "js
 const COMMON_FIELDS: &[&str] =
     &["outcome", "succeeded", "failed", "skipped", "outputs", "by", "artifacts", "duration", "attempts"];
 /// How many ids are listed or compared for suggestions, in all.
-const LISTED_MAX: usize = 300_000;
+const LISTED_MAX: usize = 60_000;
 
 /// The bare names of a probe (language.md §5).
 pub(super) const fn probe_names(probe: &Probe) -> &'static [&'static str] {
@@ -177,7 +177,7 @@ impl StepScope for StepsInReach<'_, '_> {
         // In a long runbook full of mistakes the later ones get no suggestions: looking for them would take longer than all else.
         let steps = &self.declared.steps;
         let listed = self.declared.listed.get();
-        let count = if listed + steps.len() <= LISTED_MAX { steps.len() } else { steps.len().min(20) };
+        let count = if listed + steps.len() <= LISTED_MAX { steps.len() } else { steps.len().min(5) };
         self.declared.listed.set(listed + count);
         steps.iter().take(count).map(|step| step.id.to_string()).collect()
     }

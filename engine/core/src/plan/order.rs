@@ -29,12 +29,19 @@ pub(super) struct Order {
     search: RefCell<Search>,
 }
 
+/// How many steps are looked at on the way up before all that waits for a step is worked out: most references name a step close by.
+const NEARBY: usize = 64;
+/// How much is kept of what was worked out, in steps.
+const KEPT_MAX: usize = 256 << 20;
+
 /// A search for an ancestor, its memory kept from one to the next.
 #[derive(Default)]
 struct Search {
     seen: Vec<u32>,
     round: u32,
     open: Vec<usize>,
+    /// For a step the places in the sequence, from its own on, of those that wait for it: a bit each.
+    waiting: HashMap<usize, Vec<u64>>,
 }
 
 impl Order {
@@ -85,29 +92,61 @@ impl Order {
     /// Walks up from `later`, leaving out what comes before the target and so can't need it.
     fn find_ancestor(&self, earlier: usize, target: usize, later: usize) -> bool {
         let mut search = self.search.borrow_mut();
-        let Search { seen, round, open } = &mut *search;
-        seen.resize(self.needs.len(), 0);
-        *round += 1;
-        open.clear();
-        open.push(later);
-        while let Some(step) = open.pop() {
-            let covers = self.waits_for_all_above[step] && earlier < step && self.same_list(earlier, step);
-            if covers || self.needs[step].binary_search(&earlier).is_ok() {
-                return true;
-            }
-            for need in &self.needs[step] {
-                if seen[*need] != *round && self.position[*need] > Some(target) {
-                    seen[*need] = *round;
-                    open.push(*need);
+        let Search { seen, round, open, waiting } = &mut *search;
+        if !waiting.contains_key(&earlier) {
+            seen.resize(self.needs.len(), 0);
+            *round += 1;
+            open.clear();
+            open.push(later);
+            let mut looked_at = 0;
+            while let Some(step) = open.pop().filter(|_| looked_at < NEARBY) {
+                looked_at += 1;
+                let covers =
+                    self.waits_for_all_above[step] && earlier < step && self.same_list(earlier, step);
+                if covers || self.needs[step].binary_search(&earlier).is_ok() {
+                    return true;
+                }
+                for need in &self.needs[step] {
+                    if seen[*need] != *round && self.position[*need] > Some(target) {
+                        seen[*need] = *round;
+                        open.push(*need);
+                    }
                 }
             }
+            if looked_at < NEARBY {
+                return false;
+            }
+            if (waiting.len() + 1).saturating_mul(self.needs.len()) > KEPT_MAX {
+                waiting.clear();
+            }
         }
-        false
+        let waiting = waiting.entry(earlier).or_insert_with(|| self.waiting_for(target));
+        self.position[later].is_some_and(|place| has_bit(waiting, place - target))
+    }
+
+    /// All that wait for the step at a place of the sequence.
+    fn waiting_for(&self, target: usize) -> Vec<u64> {
+        let mut waiting = vec![0; (self.sequence.len() - target).div_ceil(64)];
+        waiting[0] |= 1;
+        for (distance, step) in self.sequence[target..].iter().enumerate().skip(1) {
+            let waits = self.needs[*step].iter().any(|need| {
+                let place = self.position[*need].filter(|place| *place >= target);
+                place.is_some_and(|place| has_bit(&waiting, place - target))
+            });
+            if waits {
+                waiting[distance / 64] |= 1 << (distance % 64);
+            }
+        }
+        waiting
     }
 
     fn same_list(&self, left: usize, right: usize) -> bool {
         (left < self.main_count) == (right < self.main_count)
     }
+}
+
+fn has_bit(bits: &[u64], index: usize) -> bool {
+    bits.get(index / 64).is_some_and(|word| word & (1 << (index % 64)) != 0)
 }
 
 /// The steps of both lists by id.

@@ -9,7 +9,7 @@ use crate::source::{Source, Span};
 use crate::template::TemplateError;
 
 /// How many names are compared with mistyped ones in all: near names for the first mistakes of a long runbook, not for all of them.
-const COMPARED_MAX: usize = 1_000_000;
+const COMPARED_MAX: usize = 60_000;
 
 /// Collects mistakes in one text.
 pub(super) struct Report {

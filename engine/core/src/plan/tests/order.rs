@@ -168,3 +168,28 @@ proptest! {
         }
     }
 }
+
+/// Far apart, with many steps between them that wait for neither: what the walk up gives up on.
+#[test]
+fn steps_far_above_are_found() {
+    let needs: Vec<Option<Vec<usize>>> = (0..400_usize)
+        .map(|index| Some(index.checked_sub(2).into_iter().chain(index.checked_sub(4)).collect()))
+        .collect();
+    let ancestors = ancestors_by_the_rule_once(&needs);
+    for (later, earlier) in [(399, 1), (399, 0), (398, 0), (398, 1), (300, 2), (300, 3), (5, 399), (399, 397)]
+    {
+        let found = plan_with(&runbook(&needs, Some((later, earlier))), &[], "");
+        assert_eq!(found.is_ok(), ancestors[later].contains(&earlier), "{later} {earlier}");
+    }
+}
+
+/// The same as [`ancestors_by_the_rule`] where every step names steps above it alone.
+fn ancestors_by_the_rule_once(needs: &[Option<Vec<usize>>]) -> Vec<BTreeSet<usize>> {
+    let mut ancestors: Vec<BTreeSet<usize>> = Vec::new();
+    for needs in needs {
+        let direct = needs.iter().flatten().copied();
+        let all = direct.clone().chain(direct.flat_map(|need| ancestors[need].clone()));
+        ancestors.push(all.collect());
+    }
+    ancestors
+}
