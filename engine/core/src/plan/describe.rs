@@ -296,7 +296,9 @@ impl<'p> Before<'p> {
             }
             let (number, _) = self.unknown.insert_full(shown(expression));
             marked.push_str(text.get(copied..start)?);
-            marked.push_str(&format!(" \"{}-{number}-\" ", self.mark));
+            for part in [" \"", &self.mark, "-", &number.to_string(), "-\" "] {
+                marked.push_str(part);
+            }
             copied = start + expression.source().len();
         }
         marked.push_str(text.get(copied..)?);

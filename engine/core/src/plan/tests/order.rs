@@ -1,6 +1,7 @@
 //! What waits for what.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
@@ -89,7 +90,7 @@ fn runbook(needs: &[Option<Vec<usize>>], named: Option<(usize, usize)>) -> Strin
         let uses = named.filter(|(later, _)| *later == index);
         let uses =
             uses.map_or_else(String::new, |(_, earlier)| format!("when: steps.s{earlier}.succeeded, "));
-        text.push_str(&format!("- {{id: s{index}, {needs}{uses}run: x}}\n"));
+        let _ = writeln!(text, "- {{id: s{index}, {needs}{uses}run: x}}");
     }
     text
 }

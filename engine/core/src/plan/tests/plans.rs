@@ -1,5 +1,7 @@
 //! What plans hold.
 
+use std::fmt::Write as _;
+
 use super::{plan, plan_with};
 use crate::duration::Duration;
 use crate::plan::{
@@ -278,7 +280,7 @@ fn approvals_that_a_step_does_not_wait_for_are_shown() {
 fn all_mistakes_of_a_long_runbook_are_found() {
     let mut text = "steps:\n".to_owned();
     for index in 0..10_000 {
-        text.push_str(&format!("- {{id: s{index}, needs: [], when: steps.x{index}.succeeded, run: x}}\n"));
+        let _ = writeln!(text, "- {{id: s{index}, needs: [], when: steps.x{index}.succeeded, run: x}}");
     }
     let mistakes = plan_with(&text, &[], "").expect_err("each step has one");
     assert_eq!(mistakes.len(), 1001);
@@ -293,7 +295,7 @@ fn a_long_runbook_is_planned() {
         let needs: Vec<String> =
             (1..=3).filter(|back| *back <= index).map(|back| format!("s{}", index - back)).collect();
         let named = needs.first().map_or_else(String::new, |need| format!("when: steps.{need}.succeeded, "));
-        text.push_str(&format!("- {{id: s{index}, needs: [{}], {named}run: x}}\n", needs.join(", ")));
+        let _ = writeln!(text, "- {{id: s{index}, needs: [{}], {named}run: x}}", needs.join(", "));
     }
     let plan = plan(&text);
     assert_eq!(plan.steps.len(), 10_000);
