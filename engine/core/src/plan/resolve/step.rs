@@ -230,6 +230,10 @@ impl<'d> Resolver<'d> {
         let (Some(files), Some(first)) = (self.files, step.inputs.first()) else {
             return Inputs { globs, files: IndexMap::new() };
         };
+        // Without a parameter's value, which has been said, it isn't known where they are.
+        if self.plan.params.len() < self.runbook().params.len() {
+            return Inputs { globs, files: IndexMap::new() };
+        }
         let cwd = step.cwd.as_ref().or(self.runbook().defaults.cwd.as_ref());
         let found = match cwd.map(|cwd| self.known_text(cwd)).transpose() {
             Ok(cwd) => files.hash(cwd.as_deref(), &globs),

@@ -181,6 +181,13 @@ fn inputs_are_hashed_where_they_are() {
 }
 
 #[test]
+fn a_missing_value_is_said_once() {
+    let text = "title: To {{ params.d }}\nparams: {d: {}}\nsteps:\n- {id: a, run: x, cwd: '{{ params.d }}', inputs: [f.sh]}\n";
+    let mistakes = plan_with(text, &[], "").expect_err("a value is missing");
+    assert_eq!(mistakes, ["missing-param 2:10 the parameter `d` needs a value (give it with `-p d=…`)"]);
+}
+
+#[test]
 fn what_a_project_gives() {
     let text = "title: In {{ project.vars.region }}\npass_env: [A]\nsteps:\n- {id: a, run: 'echo {{ project.vars.region }}'}\n";
     let plan = plan_with(text, &[], "vars: {region: eu-1, other: x}\npass_env: [A, B]\n")
