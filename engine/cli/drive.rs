@@ -15,11 +15,12 @@ use runbook_runtime::run::{
 };
 use runbook_runtime::store::{RunDir, Store};
 
-use crate::args::Patience;
+use crate::args::{Format, Patience};
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
 use crate::exit_code;
 use crate::prompt::TerminalOperator;
+use crate::report::wording::harmless;
 use crate::report::{Closing, Reporter, Screen};
 
 impl From<SessionError> for CommandError {
@@ -133,11 +134,25 @@ pub(crate) fn resume(
     match carry_on(context, helper, dir, named, decide)? {
         Ok(status) => Ok(status),
         Err(Refusal { kind: RefusalKind::Unchanged, message }) => {
-            context.console.say(&format!("{message}\n"));
+            nothing_to_do(context, dir, &message)?;
             Ok(exit_code::SUCCEEDED)
         }
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// Says of a run that is over what every resumed run says.
+fn nothing_to_do(context: &Context, dir: &RunDir, message: &str) -> Result<(), CommandError> {
+    let opened = run::open(dir)?;
+    let runbook = harmless(&opened.plan.runbook);
+    context.console.say(&format!("run {} {runbook}\n{}\n", dir.run(), harmless(message)));
+    if let Some(outcome) = opened.state.outcome
+        && context.global.format == Format::Text
+        && !(context.console.stdout_terminal && context.console.stderr_terminal)
+    {
+        context.console.print(&format!("run {} {outcome}\n", dir.run()));
+    }
+    Ok(())
 }
 
 /// Takes a run on. `decide` says what to do with it as it stands, or refuses;

@@ -15,10 +15,10 @@ use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{self, Opened};
 use runbook_runtime::store::evidence::{AttachError, attach};
 use runbook_runtime::store::identity::current_user;
-use runbook_runtime::store::inbox::{AnswerFile, Request};
+use runbook_runtime::store::inbox::{AnswerFile, FileName, Request};
 use runbook_runtime::store::{RunDir, lock};
 
-use super::deliver::{Delivered, deliver};
+use super::deliver::{Delivered, deliver, event_of};
 use crate::args::{Format, key_value, step_id};
 use crate::console::{GOOD, styled};
 use crate::context::Context;
@@ -245,13 +245,19 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
         }
         ended = noted.state.outcome;
         Ok(match noted.refusal {
-            None => Delivered::Taken { live: false },
+            None => Delivered::Taken { live: None },
             Some(refusal) if refusal.kind == RefusalKind::Unchanged => Delivered::Unchanged(refusal.message),
             Some(refusal) => Delivered::Refused(refusal.into()),
         })
     })?;
     let live = match delivered {
-        Delivered::Taken { live } => live,
+        Delivered::Taken { live: Some(file) } => {
+            if context.global.format == Format::Json {
+                print_event(context, &dir, &file)?;
+            }
+            true
+        }
+        Delivered::Taken { live: None } => false,
         Delivered::Unchanged(message) => {
             context.console.say(&format!("{}\n", harmless(&message)));
             lock::is_held(&dir)?.is_some()
@@ -267,6 +273,16 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
             Ok(ended.filter(|_| goes_on).map_or(exit_code::SUCCEEDED, of_outcome))
         }
     }
+}
+
+/// The line of the journal that took an answer, as the process that holds the run has written it.
+fn print_event(context: &Context, dir: &RunDir, file: &FileName) -> Result<(), CommandError> {
+    let taken = event_of(dir, file)?.map(|event| event.seq);
+    let replay = run::open(dir)?.replay;
+    if let Some(event) = replay.events.iter().find(|event| Some(event.seq) == taken) {
+        context.console.print(&format!("{}\n", event.line));
+    }
+    Ok(())
 }
 
 /// Goes on with the run (`--resume`).

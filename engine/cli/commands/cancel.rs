@@ -60,7 +60,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
             return Err(SessionError::Lock(LockError::Busy(Busy { run: dir.run().clone(), holder: None })));
         }
         alone = true;
-        Ok(Delivered::Taken { live: false })
+        Ok(Delivered::Taken { live: None })
     })?;
     if alone {
         refuse_ended(&dir)?;

@@ -21,8 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(15);
 pub(super) enum Delivered {
     /// It is recorded; by the process that holds the run, or by this one.
     Taken {
-        /// Whether another process goes on with the run.
-        live: bool,
+        /// The request's file, where another process took it and goes on with the run.
+        live: Option<FileName>,
     },
     /// It is so already: nothing was recorded.
     Unchanged(String),
@@ -44,7 +44,7 @@ pub(super) fn deliver(
     loop {
         if let Some(verdict) = inbox::verdict(dir, &file)? {
             return Ok(match (verdict.accepted, verdict.exit_code) {
-                (true, _) => Delivered::Taken { live: true },
+                (true, _) => Delivered::Taken { live: Some(file) },
                 (false, exit_code::SUCCEEDED) => Delivered::Unchanged(verdict.message),
                 (false, exit_code::USAGE) => Delivered::Refused(CommandError::usage(verdict.message)),
                 (false, exit_code::STORE) => Delivered::Refused(CommandError::store(verdict.message)),
@@ -53,7 +53,7 @@ pub(super) fn deliver(
         }
         if lock::is_held(dir)?.is_none() {
             if event_of(dir, &file)?.is_some() {
-                return Ok(Delivered::Taken { live: false });
+                return Ok(Delivered::Taken { live: None });
             }
             match alone(&file) {
                 // Somebody has just taken the run on, and reads its inbox.

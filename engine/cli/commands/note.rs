@@ -37,7 +37,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         let noted = run::note_line(&store, &dir, &current_user(), text)?;
         Ok(noted
             .refusal
-            .map_or(Delivered::Taken { live: false }, |refusal| Delivered::Refused(refusal.into())))
+            .map_or(Delivered::Taken { live: None }, |refusal| Delivered::Refused(refusal.into())))
     })?;
     match delivered {
         Delivered::Taken { .. } | Delivered::Unchanged(_) => Ok(exit_code::SUCCEEDED),

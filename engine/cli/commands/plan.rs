@@ -3,10 +3,21 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use runbook_core::id::StepId;
+use runbook_core::plan::{EvidenceRule, OnFailure, Plan, PlanLine, describe};
+use runbook_core::template::quote_for_display;
+use runbook_runtime::run::{plan_digest, plan_text};
+use runbook_runtime::sanitize::{Style as SanitizeStyle, sanitize};
+use serde_json::json;
 
 use super::run::Parameters;
+use crate::args::Format;
+use crate::console::{ATTENTION, DIM, STRONG, styled};
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::exit_code;
+use crate::planning;
+use crate::report::wording::{Signs, count, harmless, wrap};
 
 /// Options of `plan`.
 #[derive(Debug, Args)]
@@ -25,6 +36,157 @@ pub(crate) struct Options {
 }
 
 /// Executes the command; the exit status.
-pub(crate) fn execute(_context: &Context, _options: &Options) -> Result<u8, CommandError> {
-    Err(CommandError::not_yet("`runbook plan`"))
+pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    match (options.probe, &options.output) {
+        (true, _) => return Err(CommandError::not_yet("plan --probe")),
+        (false, Some(_)) => return Err(CommandError::not_yet("plan -o")),
+        (false, None) => {}
+    }
+    let loaded = planning::load_or_say(context, &options.name)?;
+    let plan = planning::plan(context, &loaded, &options.parameters)?;
+    let digest = plan_digest(&plan_text(&plan));
+    let lines = describe(&plan);
+    let text = match context.global.format {
+        Format::Json => {
+            let value = json!({
+                "runbook": plan.runbook,
+                "title": plan.title,
+                "digest": digest,
+                "params": plan.params,
+                "max_parallel": plan.max_parallel,
+                "steps": lines,
+            });
+            format!("{value}\n")
+        }
+        Format::Text | Format::Github | Format::Gitlab => {
+            to_text(&plan, &digest, &lines, context.console.width, context.console.plain)
+        }
+    };
+    context.console.print(&text);
+    Ok(exit_code::SUCCEEDED)
+}
+
+/// The plan for people: each step with what it does, in the order in which they may start.
+fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: bool) -> String {
+    let signs = Signs::new(plain);
+    let title =
+        if plan.title == plan.runbook { String::new() } else { format!(": {}", harmless(&plan.title)) };
+    let mut text = format!("{}{title}\n", styled(STRONG, harmless(&plan.runbook)));
+    for (name, value) in &plan.params {
+        let value = value.as_str().map_or_else(|| value.to_string(), quote_for_display);
+        text.push_str(&wrap(&format!("  {name} = {}", harmless(&value)), width, "      "));
+        text.push('\n');
+    }
+    text.push_str(&format!("  {}\n", styled(DIM, format_args!("digest {digest}"))));
+    let mut finally = false;
+    for (index, line) in lines.iter().enumerate() {
+        text.push('\n');
+        if line.finally && !finally {
+            finally = true;
+            text.push_str("In the end, whatever happened:\n\n");
+        }
+        let previous = index.checked_sub(1).map(|previous| &lines[previous]);
+        text.push_str(&wrap(&headline(line, previous), width, "     "));
+        text.push('\n');
+        for part in body(line) {
+            for piece in part.lines() {
+                text.push_str(&format!("     {piece}\n"));
+            }
+        }
+        if !line.not_behind.is_empty() {
+            let sign = styled(ATTENTION, signs.attention);
+            let gates = ids(&line.not_behind);
+            text.push_str(&format!(
+                "     {sign} may run before {gates} is answered: it doesn't wait for it\n"
+            ));
+        }
+    }
+    text
+}
+
+/// `apply (run), after gate; retried 2 times`.
+fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
+    let mut text = format!("{} ({})", styled(STRONG, &line.id), line.kind);
+    match (line.needs.as_slice(), previous) {
+        ([], Some(before)) if before.finally == line.finally => text.push_str(", starts at once"),
+        ([], _) => {}
+        ([only], Some(before)) if *only == before.id => {}
+        (needs, _) => text.push_str(&format!(", after {}", ids(needs))),
+    }
+    let mut notes = Vec::new();
+    if let Some(title) = &line.title {
+        notes.push(harmless(title));
+    }
+    if let Some(when) = &line.when {
+        notes.push(format!("when {}", harmless(when)));
+    }
+    if let Some(retry) = &line.retry {
+        notes.push(format!("up to {} after a failure", count(retry.times as usize, "more attempt")));
+    }
+    let bounds = [
+        ("timeout", line.timeout),
+        ("within", line.within),
+        ("holds for", line.hold),
+        ("expires after", line.expires),
+    ];
+    notes.extend(bounds.into_iter().filter_map(|(what, span)| span.map(|span| format!("{what} {span}"))));
+    match line.on_failure {
+        OnFailure::Stop => {}
+        OnFailure::Continue => notes.push("a failure lets the run go on".into()),
+        OnFailure::Warn => notes.push("a failure is only a warning".into()),
+    }
+    if !notes.is_empty() {
+        text.push_str("; ");
+        text.push_str(&notes.join("; "));
+    }
+    text
+}
+
+/// What it does, asks and keeps: each a text of one or more lines.
+fn body(line: &PlanLine) -> Vec<String> {
+    let foreign = |text: &str| sanitize(text, SanitizeStyle::Text);
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(
+        line.env.iter().map(|(name, value)| format!("{name}={}", foreign(&quote_for_display(value)))),
+    );
+    parts.extend(line.cwd.iter().map(|cwd| format!("in {}", foreign(cwd))));
+    parts.extend(line.command.iter().map(|command| foreign(command.trim_end())));
+    parts.extend(line.ready.iter().map(|ready| format!("ready when {}", foreign(ready))));
+    parts.extend(line.prompt.iter().map(|prompt| foreign(prompt)));
+    parts.extend(line.details.iter().map(|details| foreign(details)));
+    parts.extend(line.checklist.iter().map(|item| format!("[ ] {}", foreign(item))));
+    match line.evidence {
+        Some(EvidenceRule::Required) => parts.push("with evidence".into()),
+        Some(EvidenceRule::Optional) => parts.push("evidence may be given".into()),
+        Some(EvidenceRule::None) | None => {}
+    }
+    parts.extend(line.expect.iter().map(|expected| format!("expects {}", foreign(expected))));
+    if !line.inputs.is_empty() {
+        parts.push(format!("reads {}", foreign(&line.inputs.join(", "))));
+    }
+    if !line.artifacts.is_empty() {
+        parts.push(format!("keeps {}", foreign(&line.artifacts.join(", "))));
+    }
+    parts
+}
+
+fn ids(steps: &[StepId]) -> String {
+    steps.iter().map(StepId::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_plan_shows_every_step() {
+        let plan = fixture::plan();
+        let lines = describe(&plan);
+        for (width, plain) in [(60, false), (100, true)] {
+            let text = to_text(&plan, &"d".repeat(64), &lines, width, plain);
+            let text = anstream::adapter::strip_str(&text).to_string();
+            insta::assert_snapshot!(format!("a_plan_shows_every_step_{width}"), text);
+        }
+    }
 }

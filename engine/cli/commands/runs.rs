@@ -121,7 +121,9 @@ fn table(runs: &[Summary], now: Moment, width: usize) -> String {
             if took.is_empty() { distance(summary.started_at, now) } else { took }
         );
         let steps: Vec<&str> = summary.waiting_for.iter().map(|waiting| waiting.step.as_str()).collect();
-        if !steps.is_empty() {
+        if steps.is_empty() && summary.outcome == Standing::Waiting {
+            line.push_str("  answered: resume goes on");
+        } else if !steps.is_empty() {
             line.push_str(&format!("  waits at {}", steps.join(", ")));
         }
         text.push_str(line.trim_end());

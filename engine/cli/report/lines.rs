@@ -28,14 +28,16 @@ pub(super) struct Lines {
     signs: Signs,
     dialect: Dialect,
     paste: Paste,
+    /// The process waits for answers from elsewhere, so it is worth saying at once how to give them; else the ending says it.
+    stays: bool,
     buffers: HashMap<(StepId, u32), Buffer>,
     last_said: Option<Moment>,
 }
 
 impl Lines {
-    pub(super) fn new(screen: Rc<Screen>, dialect: Dialect, paste: Paste) -> Self {
+    pub(super) fn new(screen: Rc<Screen>, dialect: Dialect, paste: Paste, stays: bool) -> Self {
         let signs = Signs::new(screen.console().plain);
-        Self { screen, signs, dialect, paste, buffers: HashMap::new(), last_said: None }
+        Self { screen, signs, dialect, paste, stays, buffers: HashMap::new(), last_said: None }
     }
 
     fn say(&mut self, at: Moment, text: &str) {
@@ -43,6 +45,11 @@ impl Lines {
         if !self.screen.console().quiet {
             self.screen.say(text);
         }
+    }
+
+    /// How to answer, while somebody could.
+    fn answerable(&self, view: View<'_>) -> Option<&Paste> {
+        (self.stays || !view.state.running.is_empty()).then_some(&self.paste)
     }
 
     /// What an attempt printed, in one piece.
@@ -76,7 +83,8 @@ impl Lines {
         for (step, known) in view.plan.steps.iter().zip(&view.state.steps) {
             let outcome = known.outcome().map_or("not finished", Outcome::as_str);
             let reason = known.result.reason.as_deref().unwrap_or_default();
-            let time = super::wording::millis(known.result.duration_ms);
+            let took = Some(known.result.duration_ms).filter(|took| *took > 0);
+            let time = took.map_or_else(String::new, super::wording::millis);
             text.push_str(&format!("| {} | {outcome} | {time} | {} |\n", step.id, cell(reason)));
         }
         text
@@ -96,7 +104,7 @@ impl Report for Lines {
             text.push_str(&self.output_of(step, *attempt, &title, event.at));
         }
         let told = start(event, view, &self.signs)
-            .or_else(|| question(event, view, &self.signs, &self.paste))
+            .or_else(|| question(event, view, &self.signs, self.answerable(view)))
             .or_else(|| sentence(event, view, &self.signs));
         text.push_str(&told.unwrap_or_default());
         if let EventKind::StepFinished {
@@ -146,7 +154,7 @@ mod tests {
     /// The whole report of a story, told event by event, with some output of each attempt.
     fn report(story: &Story, dialect: Dialect, plain: bool) -> String {
         let screen = Screen::remembered(console(60, plain));
-        let mut lines = Lines::new(Rc::clone(&screen), dialect, Paste::for_tests());
+        let mut lines = Lines::new(Rc::clone(&screen), dialect, Paste::for_tests(), true);
         let mut state = RunState::new(&story.plan);
         for event in &story.events {
             state.apply(&story.plan, event.at, &event.kind).expect("a legal event");
@@ -180,6 +188,8 @@ mod tests {
     fn a_summary_is_a_table() {
         let screen = Screen::remembered(console(60, false));
         let story = Story::rejected();
-        insta::assert_snapshot!(Lines::new(screen, Dialect::Text, Paste::for_tests()).summary(story.view()));
+        insta::assert_snapshot!(
+            Lines::new(screen, Dialect::Text, Paste::for_tests(), false).summary(story.view())
+        );
     }
 }

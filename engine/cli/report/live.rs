@@ -147,7 +147,7 @@ impl Report for Live {
         let output = self.end(event);
         // Whoever sits here is asked by the prompt itself.
         let asked = !self.screen.console().non_interactive;
-        let waits = if asked { None } else { question(event, view, &self.signs, &self.paste) };
+        let waits = if asked { None } else { question(event, view, &self.signs, Some(&self.paste)) };
         let told = waits.or_else(|| sentence(event, view, &self.signs)).unwrap_or_default();
         if !told.is_empty() || !output.is_empty() {
             self.screen.say(&format!("{output}{told}"));

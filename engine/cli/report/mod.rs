@@ -67,7 +67,8 @@ impl Reporter {
         let console = &context.console;
         let format = context.global.format;
         let paste = Paste::new(context, run);
-        let lines = |dialect| Box::new(lines::Lines::new(Rc::clone(screen), dialect, paste.clone()));
+        let stays = context.global.wait.is_some();
+        let lines = |dialect| Box::new(lines::Lines::new(Rc::clone(screen), dialect, paste.clone(), stays));
         let report: Box<dyn Report> = match format {
             Format::Json => Box::new(json::Json::new(console.clone())),
             Format::Text if console.quiet => Box::new(Quiet),

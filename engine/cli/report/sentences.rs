@@ -143,7 +143,12 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
 }
 
 /// A question that waits, and the commands that answer it.
-pub(super) fn question(event: &Event, view: View<'_>, signs: &Signs, paste: &Paste) -> Option<String> {
+pub(super) fn question(
+    event: &Event,
+    view: View<'_>,
+    signs: &Signs,
+    paste: Option<&Paste>,
+) -> Option<String> {
     let EventKind::GateOpened { step, prompt, .. } = &event.kind else { return None };
     let gate = view.state.gates.get(&view.state.index_of(step)?)?;
     let mut text = format!(
@@ -152,7 +157,7 @@ pub(super) fn question(event: &Event, view: View<'_>, signs: &Signs, paste: &Pas
         styled(STRONG, step),
         harmless(prompt)
     );
-    for command in paste.answers(step, gate, false) {
+    for command in paste.into_iter().flat_map(|paste| paste.answers(step, gate, false)) {
         text.push_str(&format!("  {} {command}\n", signs.next));
     }
     Some(text)

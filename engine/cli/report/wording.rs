@@ -77,9 +77,12 @@ pub(crate) fn harmless(text: &str) -> String {
     sanitize(text, Style::Line)
 }
 
-/// A length of time as people say it: `0.4s`, `12s`, `3m 05s`, `2h 05m`, `3d 04h`.
+/// A length of time as people say it: `40ms`, `1.2s`, `12s`, `3m 05s`, `2h 05m`, `3d 04h`.
 pub(crate) fn duration(span: Duration) -> String {
     let millis = span.as_millis();
+    if millis < 950 {
+        return format!("{millis}ms");
+    }
     if millis < 9_950 {
         // Tenths, rounded.
         let tenths = (millis + 50) / 100;
@@ -192,9 +195,9 @@ mod tests {
     #[test]
     fn durations_are_said_as_people_say_them() {
         let table = [
-            (0, "0.0s"),
-            (49, "0.0s"),
-            (50, "0.1s"),
+            (0, "0ms"),
+            (949, "949ms"),
+            (950, "1.0s"),
             (1_240, "1.2s"),
             (9_949, "9.9s"),
             (9_950, "10s"),
