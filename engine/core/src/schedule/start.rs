@@ -33,19 +33,13 @@ pub(super) fn start(
         .delayed
         .iter()
         .filter(|step| is_due(state, **step, circumstances) && state.needs_are_met(**step));
-    let candidates = state
-        .ready
-        .iter()
-        .map(|&step| (step, None))
-        .chain(again)
-        .chain(due.map(|&step| (step, None)))
-        .filter(|(step, _)| in_phase(step));
+    let mut others = again.chain(due.map(|&step| (step, None))).filter(|(step, _)| in_phase(step));
     let mut starting = Starting::new(plan, state, circumstances);
     let lost = || state.lost.iter().copied().filter(|step| state.needs_are_met(*step));
     if lost().next().is_some() || !state.restarting.is_empty() {
         // Nothing starts before what it may rely on is up again; and nothing is
         // brought up that nothing will use.
-        if candidates.clone().next().is_some() {
+        if state.ready.iter().any(in_phase) || others.next().is_some() {
             for &step in state.restarting.iter().filter(|step| is_due(state, **step, circumstances)) {
                 starting.add(step, None);
             }
@@ -58,7 +52,19 @@ pub(super) fn start(
         }
         return starting.events;
     }
-    for (step, why) in candidates {
+    for &step in &state.ready {
+        if starting.free == 0 {
+            // Thousands may wait for a place: beyond here only gates are looked at, which take none.
+            for &gate in state.ready_gates.range(step..).filter(|step| in_phase(step)) {
+                starting.add(gate, None);
+            }
+            return starting.events;
+        }
+        if in_phase(&step) {
+            starting.add(step, None);
+        }
+    }
+    for (step, why) in others {
         starting.add(step, why);
     }
     starting.events

@@ -105,8 +105,12 @@ impl RunState {
     fn list_ready(&mut self, i: usize) {
         if self.steps[i].status == Status::Pending && self.needs_unmet[i] == 0 {
             self.ready.insert(i);
+            if self.is_gate[i] {
+                self.ready_gates.insert(i);
+            }
         } else {
             self.ready.remove(&i);
+            self.ready_gates.remove(&i);
         }
     }
 
@@ -114,6 +118,7 @@ impl RunState {
     pub(super) fn reindex(&mut self, plan: &Plan) {
         for listed in [
             &mut self.ready,
+            &mut self.ready_gates,
             &mut self.running,
             &mut self.delayed,
             &mut self.failing,

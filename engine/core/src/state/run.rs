@@ -14,6 +14,7 @@ use crate::plan::{OnFailure, Plan};
 pub struct RunState {
     pub(super) index: HashMap<StepId, usize>,
     pub(super) dependents: Vec<Vec<usize>>,
+    pub(super) is_gate: Vec<bool>,
     pub(super) needs_unmet: Vec<u32>,
     /// Whether the dependents of a step count it as passed.
     pub(super) counted: Vec<bool>,
@@ -29,6 +30,8 @@ pub struct RunState {
     pub void_due: BTreeMap<usize, String>,
     /// Steps that are pending with all that they need passed.
     pub ready: BTreeSet<usize>,
+    /// Those of them that ask people, and so take no place.
+    pub ready_gates: BTreeSet<usize>,
     /// Steps with an attempt that runs, gates not included.
     pub running: BTreeSet<usize>,
     /// Steps whose next attempt waits for its time.
@@ -116,6 +119,7 @@ impl RunState {
         let mut state = Self {
             index: plan.steps.iter().enumerate().map(|(i, step)| (step.id.clone(), i)).collect(),
             dependents,
+            is_gate: plan.steps.iter().map(|step| !step.action.takes_slot()).collect(),
             needs_unmet: Vec::new(),
             counted: Vec::new(),
             steps: plan.steps.iter().map(|_| StepState::new()).collect(),
@@ -124,6 +128,7 @@ impl RunState {
             unasked: BTreeSet::new(),
             void_due: BTreeMap::new(),
             ready: BTreeSet::new(),
+            ready_gates: BTreeSet::new(),
             running: BTreeSet::new(),
             delayed: BTreeSet::new(),
             retrying: BTreeSet::new(),
