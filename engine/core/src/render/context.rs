@@ -1,6 +1,6 @@
 //! The values that a text can see at one point of a run.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -186,12 +186,11 @@ impl Sight<'_> {
         if wanted.is_empty() {
             return StepTable(values);
         }
-        let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
-        for (index, step) in self.plan.steps.iter().enumerate() {
-            by_name.insert(canonical_name(step.id.as_str()), index);
-        }
         for (id, field) in wanted {
-            let value = by_name.get(id).map_or(StepValue::Missing, |index| self.step_value(*index, field));
+            let value = self
+                .state
+                .index_of_name(id)
+                .map_or(StepValue::Missing, |index| self.step_value(index, field));
             values.insert((id.clone(), field.clone()), value);
         }
         StepTable(values)

@@ -92,6 +92,18 @@ impl Texts {
         }
     }
 
+    /// Whether one of these expressions names a variable, and so judges it in
+    /// place of the probe's or command's own success.
+    #[must_use]
+    pub fn mentions(expressions: &[String], variable: &str) -> bool {
+        expressions.iter().any(|source| {
+            Expression::parse(source).is_ok_and(|expression| {
+                let own = |reference: &Reference| reference.path.first().is_some_and(|name| name == variable);
+                expression.references().iter().any(own)
+            })
+        })
+    }
+
     /// The step's `outputs`, evaluated over its result.
     ///
     /// # Errors

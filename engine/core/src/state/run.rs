@@ -8,11 +8,14 @@ use crate::event::{AheadAnswer, Outcome, RunOutcome, WaitingFor};
 use crate::id::StepId;
 use crate::moment::Moment;
 use crate::plan::{OnFailure, Plan};
+use crate::template::canonical_name;
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunState {
     pub(super) index: HashMap<StepId, usize>,
+    /// Steps by the name that expressions know them under.
+    pub(super) names: HashMap<String, usize>,
     pub(super) dependents: Vec<Vec<usize>>,
     pub(super) is_gate: Vec<bool>,
     pub(super) needs_unmet: Vec<u32>,
@@ -118,6 +121,12 @@ impl RunState {
         }
         let mut state = Self {
             index: plan.steps.iter().enumerate().map(|(i, step)| (step.id.clone(), i)).collect(),
+            names: plan
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(i, step)| (canonical_name(step.id.as_str()), i))
+                .collect(),
             dependents,
             is_gate: plan.steps.iter().map(|step| !step.action.takes_slot()).collect(),
             needs_unmet: Vec::new(),
@@ -156,6 +165,12 @@ impl RunState {
         };
         state.reindex(plan);
         state
+    }
+
+    /// The step that an expression means by a name, in which `-` may be written `_`.
+    #[must_use]
+    pub fn index_of_name(&self, name: &str) -> Option<usize> {
+        self.names.get(&canonical_name(name)).copied()
     }
 
     /// The step with this id.

@@ -65,7 +65,7 @@ pub(super) fn conclude(
     }
     let Action::Run(run) = &known.action else { return result };
     // An expectation that names the exit code judges it in place of "0".
-    let judges_exit = run.expect.iter().any(|expression| expression.contains("exit_code"));
+    let judges_exit = Texts::mentions(&run.expect, "exit_code");
     let exited = matches!(exit.ended, Ended::Exited(_)) && exit.ended_by.is_none() && ordered.is_none();
     let plain_exit = matches!(&result.failure, Some((Outcome::Failed, reason)) if reason.starts_with("exit"));
     if judges_exit && exited && plain_exit {
