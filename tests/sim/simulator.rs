@@ -398,6 +398,7 @@ impl<'a> Simulator<'a> {
             changed_inputs,
             question: Vec::new(),
             answers: Vec::new(),
+            cancel: None,
         });
     }
 

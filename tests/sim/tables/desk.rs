@@ -135,6 +135,21 @@ impl Desk {
             changed_inputs,
             question,
             answers,
+            cancel: None,
+        })
+    }
+
+    /// `cancel` of a run that no process carries on.
+    pub(super) fn resumes_to_end(&mut self) -> Vec<String> {
+        self.input(Input::Resumed {
+            by: "carol".into(),
+            host: "there".into(),
+            version: "0".into(),
+            found: Vec::new(),
+            changed_inputs: Vec::new(),
+            question: Vec::new(),
+            answers: Vec::new(),
+            cancel: Some(("carol".into(), None)),
         })
     }
 }

@@ -213,6 +213,17 @@ fn requests_that_cannot_be_are_refused_before_anything_is_written() {
 }
 
 #[test]
+fn a_parked_run_that_is_cancelled_ends_and_starts_nothing() {
+    // Nothing stands in the way any more: a resume would start what was approved.
+    let mut desk = Desk::new(plan(vec![step("ok", &[], approve()), step("a", &[0], run())]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    desk.file(&answer(&id("ok"), "approve", "bob"));
+    let events = desk.resumes_to_end();
+    assert_eq!(events, ["cancel_requested", "run_resumed", "step_cancelled a", "run_finished cancelled"]);
+}
+
+#[test]
 fn runs_that_are_over_are_not_resumed() {
     let mut rejected = Desk::new(plan(vec![step("ok", &[], approve())]));
     rejected.start();

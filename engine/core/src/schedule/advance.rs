@@ -78,16 +78,17 @@ impl Deciding<'_, '_> {
                 let again = self.state.stopped.is_some() || self.state.outcome.is_some();
                 self.record((!again).then_some(EventKind::RunStopped { signal }))
             }
-            Input::Cancelled { by, reason } => {
-                let again = self.state.cancel.is_some() || self.state.outcome.is_some();
-                self.record((!again).then_some(EventKind::CancelRequested { by, reason }))
-            }
+            Input::Cancelled { by, reason } => self.cancelled(by, reason),
             Input::Finished { step, attempt, result } => self.finished(step, attempt, *result),
             Input::Answered(answer) => self.answered(&answer),
-            Input::Resumed { by, host, version, found, changed_inputs, question, answers } => {
+            Input::Resumed { by, host, version, found, changed_inputs, question, answers, cancel } => {
                 // Known before the resume is recorded: what a stop or a cancel ended
                 // did not end by itself.
                 let was_ending = self.state.stopped.is_some() || self.state.cancel.is_some();
+                // Before all that could start something.
+                if let Some((by, reason)) = cancel {
+                    self.cancelled(by, reason)?;
+                }
                 self.record([EventKind::RunResumed { by, host, version }])?;
                 let mut unstarted = Vec::new();
                 for (step, found) in found {
@@ -101,6 +102,11 @@ impl Deciding<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    fn cancelled(&mut self, by: String, reason: Option<String>) -> Result<(), IllegalEvent> {
+        let again = self.state.cancel.is_some() || self.state.outcome.is_some();
+        self.record((!again).then_some(EventKind::CancelRequested { by, reason }))
     }
 
     fn background_ended(&mut self, step: usize, expected: bool, reason: String) -> Result<(), IllegalEvent> {

@@ -33,6 +33,9 @@ pub enum Input {
         question: Vec<usize>,
         /// Answers that the command line gives to those questions.
         answers: Vec<Answer>,
+        /// The run is taken on only to be ended: who wants that, and why. Nothing of
+        /// it starts then, and it can't end before it is taken on.
+        cancel: Option<(String, Option<String>)>,
     },
     /// An attempt is over.
     Finished {
@@ -63,8 +66,7 @@ pub enum Input {
         /// Its name.
         signal: String,
     },
-    /// Somebody wants the run to end. Of a run that no process carries on this
-    /// comes first, and then [`Input::Resumed`], so that nothing starts in between.
+    /// Somebody wants the run to end that this process carries on.
     Cancelled {
         /// Who.
         by: String,

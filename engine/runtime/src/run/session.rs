@@ -513,10 +513,7 @@ pub async fn resume<R>(
     for event in &events {
         fold.apply(event.at, &event.kind);
     }
-    // A wish to end the run comes first: nothing is to be started before it.
-    let mut first: Vec<Input> =
-        carry.cancel.into_iter().map(|reason| Input::Cancelled { by: current_user(), reason }).collect();
-    first.push(Input::Resumed {
+    let first = vec![Input::Resumed {
         by: current_user(),
         host: hostname(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -524,7 +521,8 @@ pub async fn resume<R>(
         changed_inputs: changed,
         question: carry.question,
         answers: carry.answers,
-    });
+        cancel: carry.cancel.map(|reason| (current_user(), reason)),
+    }];
     let held = Held {
         run: dir.run().clone(),
         dir: dir.clone(),
