@@ -47,6 +47,12 @@ impl Lines {
         }
     }
 
+    /// A question that waits; whoever sits here is asked by the prompt itself.
+    fn question(&self, event: &Event, view: View<'_>) -> Option<String> {
+        let is_asked = !self.screen.console().non_interactive;
+        if is_asked { None } else { question(event, view, &self.signs, self.answerable(view)) }
+    }
+
     /// How to answer, while somebody could.
     fn answerable(&self, view: View<'_>) -> Option<&Paste> {
         (self.stays || !view.state.running.is_empty()).then_some(&self.paste)
@@ -104,7 +110,7 @@ impl Report for Lines {
             text.push_str(&self.output_of(step, *attempt, &title, event.at));
         }
         let told = start(event, view, &self.signs)
-            .or_else(|| question(event, view, &self.signs, self.answerable(view)))
+            .or_else(|| self.question(event, view))
             .or_else(|| sentence(event, view, &self.signs));
         text.push_str(&told.unwrap_or_default());
         if let EventKind::StepFinished {
