@@ -1,0 +1,171 @@
+//! The runbooks that come with the project: the main job for real, Zetra's planned.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
+
+use crate::helpers::TestEnvironment;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The server of the example, built once.
+fn site_server() -> &'static Path {
+    static SERVER: OnceLock<PathBuf> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--package", "site-server"])
+            .current_dir(repository())
+            .status()
+            .unwrap();
+        assert!(built.success());
+        Path::new(env!("CARGO_BIN_EXE_runbook")).with_file_name("site-server")
+    })
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn project() -> TestEnvironment {
+    let test = TestEnvironment::new();
+    fs::copy(
+        repository().join("runbooks/deploy-production.yaml"),
+        test.project().join("runbooks/deploy-production.yaml"),
+    )
+    .unwrap();
+    copy_folder(&repository().join("examples/site"), &test.project().join("examples/site"));
+    test
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn deploy(test: &TestEnvironment, version: &str, more: &[&str]) -> crate::helpers::Finished {
+    let version = format!("version={version}");
+    let server = format!("server={}", site_server().display());
+    let port = format!("port={}", free_port());
+    let mut arguments = vec!["run", "deploy-production", "-p", &version, "-p", &server, "-p", &port];
+    arguments.extend(["--approve", "approve=first try"]);
+    arguments.extend(more);
+    test.runbook(&arguments)
+}
+
+#[test]
+fn two_deployments_change_the_slot_and_keep_a_backup() {
+    let test = project();
+    let first = deploy(&test, "v1.0.0", &[]).succeeds().ends("succeeded").run_id();
+    let current = |test: &TestEnvironment| fs::read_link(test.project().join("var/site/current")).unwrap();
+    assert_eq!(current(&test), Path::new("blue"));
+    assert!(test.read("var/site/current/index.html").contains("<strong>v1.0.0</strong>"));
+    assert_eq!(test.step_outcome(&first, "backup"), "skipped", "nothing was live");
+    assert_eq!(test.step_outcome(&first, "switch-back"), "skipped");
+
+    let second = deploy(&test, "v1.1.0", &[]).succeeds().run_id();
+    assert_eq!(current(&test), Path::new("green"));
+    assert!(test.read("var/site/current/about/index.html").contains("v1.1.0"));
+    assert!(test.read("var/site/blue/index.html").contains("v1.0.0"), "the release before is still there");
+    let journal = test.journal(&second);
+    let artifact = journal.one("artifact", "backup");
+    let backup = fs::read(test.project().join(artifact["path"].as_str().unwrap())).unwrap();
+    let hash: String = Sha256::digest(&backup).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(artifact["sha256"], hash);
+    assert_eq!(
+        test.read("var/site/deployments.log").lines().filter(|line| line.ends_with("succeeded")).count(),
+        2
+    );
+}
+
+#[test]
+fn a_release_that_fails_over_http_is_taken_back() {
+    let test = project();
+    deploy(&test, "v1.0.0", &[]).succeeds();
+    // Whole enough for the checks before the switch, but a page is missing.
+    test.write("examples/broken/index.html", "<p>@VERSION@</p>\n");
+    let run = deploy(&test, "v2.0.0", &["-p", "site=examples/broken"]).exits(1).ends("failed").run_id();
+    assert_eq!(fs::read_link(test.project().join("var/site/current")).unwrap(), Path::new("blue"));
+    assert_eq!(test.step_outcome(&run, "pages"), "failed");
+    assert_eq!(test.step_outcome(&run, "switch-back"), "succeeded");
+    assert!(test.read("var/site/deployments.log").trim_end().ends_with("failed"));
+}
+
+#[test]
+fn a_release_that_is_not_whole_never_goes_live() {
+    let test = project();
+    test.write("examples/empty/other.html", "no index\n");
+    deploy(&test, "v1.0.0", &["-p", "site=examples/empty"]).exits(1);
+    assert!(!test.project().join("var/site/current").exists());
+    deploy(&test, "1.0", &[]).exits(2);
+}
+
+#[test]
+fn without_an_approval_nothing_is_switched() {
+    let test = project();
+    let server = format!("server={}", site_server().display());
+    test.runbook(&["run", "deploy-production", "-p", "version=v1.0.0", "-p", &server])
+        .exits(3)
+        .ends("waiting");
+    assert!(!test.project().join("var/site/current").exists());
+    assert!(test.project().join("var/site/blue/index.html").exists());
+}
+
+#[test]
+fn the_library_is_valid() {
+    let test = TestEnvironment::new();
+    let folder = repository().join("runbooks").display().to_string();
+    test.runbook(&["--dir", &folder, "validate"]).succeeds();
+}
+
+#[test]
+fn zetras_deployment_can_be_planned() {
+    let test = TestEnvironment::new();
+    let folder = repository().join("runbooks").display().to_string();
+    let plan = |arguments: &[&str]| {
+        let all: Vec<&str> = ["--dir", &folder, "plan", "zetra/deploy-production", "--format", "json"]
+            .iter()
+            .chain(arguments)
+            .copied()
+            .collect();
+        test.runbook(&all).succeeds().json()
+    };
+    let planned = plan(&[]);
+    let steps = planned["steps"].as_array().unwrap();
+    let position = |id: &str| {
+        steps.iter().position(|step| step["id"] == id).unwrap_or_else(|| panic!("no {id} in {planned}"))
+    };
+    for (earlier, later) in [
+        ("checklist", "tests"),
+        ("approve", "backup"),
+        ("backup", "migrate"),
+        ("migrate", "apply"),
+        ("apply", "switch"),
+        ("switch", "watch"),
+        ("watch", "traffic-back"),
+    ] {
+        assert!(position(earlier) < position(later), "{earlier} before {later}");
+    }
+    let switch = steps[position("switch")]["command"].as_str().unwrap();
+    assert!(switch.contains(r#"{"spec":{"selector":{"slot":"blue"}}}"#), "{switch}");
+    let other = plan(&["-p", "slot=green", "-p", "previous=blue"]);
+    assert!(other.to_string().contains("zetra-platform-green"));
+    let text = fs::read_to_string(repository().join("runbooks/zetra/deploy-production.yaml")).unwrap();
+    for defect in ["$(date", " -it ", "dry-run=client\n", "psql -U", "<postgres-pod>"] {
+        assert!(!text.contains(defect), "{defect}");
+    }
+}

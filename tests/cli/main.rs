@@ -1,0 +1,22 @@
+//! The real binary, from the outside: what the specification promises of the language and the command line.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../helpers/mod.rs"]
+mod helpers;
+
+mod attempts;
+mod checks;
+mod deployment;
+mod diagnostics;
+mod environment;
+mod exit_codes;
+mod gates;
+mod order;
+mod outcomes;
+mod prompts;
+mod quoting;
+mod results;
+mod resume;
+mod secrets;
+mod shapes;
+mod stopping;

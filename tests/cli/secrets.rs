@@ -1,0 +1,141 @@
+//! Secrets reach commands and no sink (language §7, engine §5).
+
+use std::process::Command;
+
+use crate::helpers::{Terminal, TestEnvironment};
+
+const SECRET: &str = "s3cr3t+/Value=with&odd'chars";
+
+fn with_secret() -> TestEnvironment {
+    let test = TestEnvironment::new().variable("TOKEN_SOURCE", SECRET);
+    test.runbook_named(
+        "main",
+        r#"
+secrets: {token: {env: TOKEN_SOURCE}}
+steps:
+  - id: use
+    env: {TOKEN: "{{ secrets.token }}"}
+    run: |
+      printf '%s' "$TOKEN" > received
+      echo "plain $TOKEN"
+      # In two writes, which the reader meets apart.
+      half=$(( ${#TOKEN} / 2 ))
+      printf '%s' "halves ${TOKEN:0:half}"
+      ls > /dev/null
+      printf '%s\n' "${TOKEN:half}"
+      printf '%s' "$TOKEN" | base64 -w0; echo
+      printf '%s' "user:$TOKEN" | base64 -w0; echo
+      printf '%q\n' "$TOKEN"
+      echo "on stderr $TOKEN" >&2
+      echo "output=$TOKEN" >> "$RUNBOOK_OUTPUT"
+      exit 1
+"#,
+    );
+    test
+}
+
+/// Every spelling that the step printed.
+fn spellings() -> Vec<String> {
+    let base64 = |text: &str| {
+        let script = "printf '%s' \"$1\" | base64 -w0";
+        let output = Command::new("bash").args(["-c", script, "bash", text]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let quoted = Command::new("bash").args(["-c", "printf '%q' \"$1\"", "bash", SECRET]).output().unwrap();
+    let within = base64(&format!("user:{SECRET}"));
+    // Of a longer text's encoding, what depends on the secret alone.
+    let inner = within[8..within.len() - 4].to_owned();
+    vec![SECRET.into(), base64(SECRET), inner, String::from_utf8(quoted.stdout).unwrap()]
+}
+
+#[test]
+fn no_file_of_the_state_directory_and_no_stream_holds_a_secret() {
+    let test = with_secret();
+    let mut output = test.runbook(&["run", "main"]).exits(1);
+    assert_eq!(test.read("received"), SECRET, "the command itself gets it");
+    let run = output.run_id();
+    for arguments in [
+        &["logs", &run, "use"][..],
+        &["status", &run],
+        &["status", &run, "--format", "json"],
+        &["plan", "main"],
+        &["run", "main", "--format", "json"],
+    ] {
+        let next = test.runbook(arguments).whatever_status();
+        output.stdout.push_str(&next.stdout);
+        output.stderr.push_str(&next.stderr);
+    }
+    assert!(output.stderr.contains("plain "), "{output}");
+    for spelling in spellings() {
+        output = output.lacks(&spelling);
+        for file in test.state_files() {
+            let bytes = std::fs::read(&file).unwrap();
+            let found = bytes.windows(spelling.len()).any(|window| window == spelling.as_bytes());
+            assert!(!found, "{spelling} in {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn no_terminal_shows_a_secret() {
+    let test = with_secret();
+    let (code, shown) = Terminal::start(test.command(&["run", "main"])).finish();
+    assert_eq!(code, 1, "{shown}");
+    for spelling in spellings() {
+        assert!(!shown.contains(&spelling), "{spelling} in {shown}");
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_or_kept_is_refused_before_anything_runs() {
+    let body = |secret: &str| {
+        format!(
+            "\nsecrets: {{token: {secret}}}\nsteps:\n  - {{id: a, env: {{T: '{{{{ secrets.token }}}}'}}, run: echo a >> \"$LEDGER\"}}\n"
+        )
+    };
+    for (secret, named) in [
+        ("{env: NOT_SET_ANYWHERE}", "NOT_SET_ANYWHERE"),
+        ("{env: SHORT}", "token"),
+        ("{file: no/such/file}", "no/such/file"),
+        ("{command: [\"false\"]}", "token"),
+    ] {
+        let test = TestEnvironment::new().variable("SHORT", "12345");
+        test.runbook_named("main", &body(secret));
+        test.runbook(&["run", "main"]).exits(2).stderr_has(named);
+        assert!(test.ledger().is_empty() && test.runs().is_empty(), "{secret}");
+    }
+}
+
+#[test]
+fn secrets_come_from_files_and_commands_without_their_last_newline() {
+    let test = TestEnvironment::new();
+    test.write("token.txt", "from-a-file\n");
+    test.runbook_named(
+        "main",
+        r#"
+secrets: {file: {file: token.txt}, made: {command: [echo, from-a-command]}}
+steps:
+  - {id: a, env: {A: "{{ secrets.file }}", B: "{{ secrets.made }}"}, run: printf '%s|%s' "$A" "$B" > seen}
+"#,
+    );
+    test.runbook(&["run", "main"]).succeeds();
+    assert_eq!(test.read("seen"), "from-a-file|from-a-command");
+}
+
+#[test]
+fn a_secret_has_no_place_in_a_script_and_a_parameter_none_for_a_secret() {
+    let test = TestEnvironment::new().variable("TOKEN_SOURCE", SECRET);
+    test.runbook_named(
+        "main",
+        "\nsecrets: {token: {env: TOKEN_SOURCE}}\nsteps:\n  - {id: a, run: 'echo {{ secrets.token }}'}\n",
+    );
+    test.runbook(&["validate", "main"]).exits(1).stdout_or_stderr_has("env");
+    test.runbook(&["run", "main"]).exits(2);
+
+    test.runbook_named(
+        "main",
+        "\nparams: {p: {default: x}}\nsecrets: {token: {env: TOKEN_SOURCE}}\nsteps:\n  - {id: a, env: {T: '{{ secrets.token }}'}, run: echo a >> \"$LEDGER\"}\n",
+    );
+    test.runbook(&["run", "main", "-p", &format!("p={SECRET}")]).exits(2).lacks(SECRET);
+    assert!(test.ledger().is_empty());
+}

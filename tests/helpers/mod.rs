@@ -1,0 +1,23 @@
+//! What the black-box tests share: a project of its own for each test, the real binary, and ways to wait that
+//! are no sleeps.
+//!
+//! Each test binary uses its part of this.
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
+
+mod environment;
+mod journal;
+mod live;
+mod output;
+mod process;
+mod server;
+mod terminal;
+mod waiting;
+
+pub(crate) use environment::TestEnvironment;
+pub(crate) use journal::{Journal, events_of};
+pub(crate) use live::Live;
+pub(crate) use output::{Finished, Output};
+pub(crate) use process::{Process, processes_of_run, send};
+pub(crate) use server::{Answer, Server};
+pub(crate) use terminal::Terminal;
+pub(crate) use waiting::eventually;

@@ -1,0 +1,85 @@
+//! The binary at a pseudo-terminal, with somebody who types.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use expectrl::process::unix::WaitStatus;
+use expectrl::session::OsSession;
+use expectrl::{ControlCode, Eof, Expect};
+
+/// How long a text on the terminal may take to appear.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A command at a terminal of its own.
+pub(crate) struct Terminal {
+    session: OsSession,
+    /// All that was shown up to the last text that was awaited.
+    shown: String,
+}
+
+impl Terminal {
+    pub(crate) fn start(mut command: Command) -> Self {
+        // The terminal takes the place of what the command inherits.
+        command.env("TERM", "xterm-256color").stdin(Stdio::inherit());
+        let mut session = OsSession::spawn(command).unwrap();
+        session.set_expect_timeout(Some(PATIENCE));
+        // The first match, not the last: what follows stays to be awaited.
+        session.set_expect_lazy(true);
+        Self { session, shown: String::new() }
+    }
+
+    /// Waits until the terminal shows a text, and gives what stood before it.
+    #[track_caller]
+    pub(crate) fn await_text(&mut self, text: &str) -> String {
+        match self.session.expect(text) {
+            Ok(found) => {
+                let before = String::from_utf8_lossy(found.before()).into_owned();
+                self.shown.push_str(&before);
+                self.shown.push_str(text);
+                before
+            }
+            Err(error) => {
+                let mut rest = [0; 65536];
+                let length = self.session.try_read(&mut rest).unwrap_or(0);
+                panic!(
+                    "{error} while waiting for {text:?}; shown so far:\n{}\n--- and then:\n{}",
+                    self.shown,
+                    String::from_utf8_lossy(&rest[..length])
+                )
+            }
+        }
+    }
+
+    /// Types a line and Enter.
+    pub(crate) fn type_line(&mut self, line: &str) {
+        self.session.send_line(line).unwrap();
+    }
+
+    pub(crate) fn type_text(&mut self, text: &str) {
+        self.session.send(text).unwrap();
+    }
+
+    pub(crate) fn press_ctrl_c(&mut self) {
+        self.session.send(ControlCode::EndOfText).unwrap();
+    }
+
+    /// Control-D: the end of the file, at the start of a line.
+    pub(crate) fn press_ctrl_d(&mut self) {
+        self.session.send(ControlCode::EndOfTransmission).unwrap();
+    }
+
+    /// Waits for the end: the exit status and all that was shown.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> (i32, String) {
+        match self.session.expect(Eof) {
+            Ok(rest) => self.shown.push_str(&String::from_utf8_lossy(rest.as_bytes())),
+            Err(error) => panic!("{error} while waiting for the end; shown so far:\n{}", self.shown),
+        }
+        let code = match self.session.get_process().wait().unwrap() {
+            WaitStatus::Exited(_, code) => code,
+            WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
+            other => panic!("{other:?}"),
+        };
+        (code, self.shown)
+    }
+}
