@@ -104,6 +104,8 @@ fn sha256_of(path: &Path, stop: &AtomicBool) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_secs(60);
