@@ -451,7 +451,7 @@ impl<'a> Simulator<'a> {
 
     /// The run as another engine finds it after a crash that left this much of
     /// the record, resumed.
-    pub(crate) fn crash_after(&self, events: usize, seed: u64) -> Simulator<'a> {
+    pub(crate) fn crash_after(&self, events: usize, seed: u64) -> Self {
         let mut after = Self::empty(self.plan, self.scripts, self.attendance, self.weather, seed);
         for (_, at, kind) in &self.log[..events] {
             after.now = *at;

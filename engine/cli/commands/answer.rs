@@ -419,7 +419,7 @@ fn receipt(
     match (live, ended) {
         (true, _) => text.push_str("  The process that holds the run goes on with it.\n"),
         (false, Some(outcome)) => {
-            text.push_str(&format!("  Nothing was left to run: the run is over, {outcome}.\n"))
+            text.push_str(&format!("  Nothing was left to run: the run is over, {outcome}.\n"));
         }
         (false, None) => text.push_str(&format!("  {} {}\n", signs.next, paste.command("resume", &[]))),
     }

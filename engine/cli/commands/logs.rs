@@ -146,7 +146,7 @@ fn follow(dir: &RunDir, options: &Options, printer: &mut Printer<'_>) -> Result<
                     ended = options.attempt.is_none_or(|wanted| wanted == attempt);
                 }
                 EventKind::RetryScheduled { step, .. } if fits(&step) && options.attempt.is_none() => {
-                    ended = false
+                    ended = false;
                 }
                 _ => {}
             }

@@ -137,10 +137,12 @@ impl Line {
             KeyCode::Backspace => {
                 self.text.pop();
             }
-            KeyCode::Char(character) if !with(KeyModifiers::ALT) && !character.is_control() => {
-                if self.text.len() + character.len_utf8() <= LINE_BYTES_MAX {
-                    self.text.push(character);
-                }
+            KeyCode::Char(character)
+                if !with(KeyModifiers::ALT)
+                    && !character.is_control()
+                    && self.text.len() + character.len_utf8() <= LINE_BYTES_MAX =>
+            {
+                self.text.push(character);
             }
             _ => {}
         }

@@ -691,7 +691,7 @@ async fn a_damaged_claim_is_not_an_absent_one(world: World) {
     let file = std::fs::File::options().write(true).open(world.path("witness")).unwrap();
     let is = |offset: usize| slot[offset] != 0;
     let (claim, exit) = (0..128, 192..512);
-    for at in claim.clone().filter(|at| is(*at)) {
+    for at in claim.filter(|at| is(*at)) {
         // A claim with any byte changed, and no exit.
         file.write_all_at(&slot[..192], 0).unwrap();
         file.write_all_at(&[0; 320], 192).unwrap();

@@ -210,7 +210,7 @@ impl Texts {
                             .map_err(|errors| super::context::first_message(&errors))?;
                     let references: Vec<&Reference> = template.references().iter().collect();
                     let rendered =
-                        script.render(&sight.context(&references)?).map_err(|error| error.message.clone())?;
+                        script.render(&sight.context(&references)?).map_err(|error| error.message)?;
                     for (_, value) in &rendered.variables {
                         refuse_mask(value)?;
                     }

@@ -52,7 +52,7 @@ pub(super) fn judge(
         }
         return Ok(answered(answer, ticks));
     }
-    if !gate.words.iter().any(|word| *word == answer.word) {
+    if !gate.words.contains(&answer.word) {
         return Err(Refusal::usage(format!(
             "`{}` is no answer to `{id}`: it takes {}",
             answer.word,

@@ -56,7 +56,7 @@ impl RunState {
             (EventKind::RunStopped { signal }, _) => self.stopped = Some(signal.clone()),
             (EventKind::RunParked { waiting_for }, _) => self.parked = Some(waiting_for.clone()),
             (EventKind::CancelRequested { by, reason }, _) => {
-                self.cancel = Some((by.clone(), reason.clone()))
+                self.cancel = Some((by.clone(), reason.clone()));
             }
             (EventKind::RunFinished { outcome, reason, .. }, _) => {
                 if self.outcome.is_some() {

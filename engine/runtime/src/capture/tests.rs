@@ -35,7 +35,7 @@ fn recorded(path: &Path) -> (Vec<(Stream, u8)>, Dropped) {
     for frame in CaptureLog::open(path).unwrap().frames().unwrap() {
         match frame.unwrap() {
             Frame::Bytes { stream, bytes: content } => {
-                bytes.extend(content.iter().map(|byte| (stream, *byte)))
+                bytes.extend(content.iter().map(|byte| (stream, *byte)));
             }
             Frame::Dropped(count) => {
                 assert_eq!(dropped.total(), 0, "one count a log");

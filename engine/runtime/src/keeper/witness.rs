@@ -385,7 +385,7 @@ mod tests {
         assert_eq!(open_part(&bytes, 3, CLAIM), Content::Valid(b"content".to_vec()));
         assert_eq!(open_part(&bytes, 4, CLAIM), Content::Damaged);
         assert_eq!(open_part(&bytes, 3, COMMAND), Content::Damaged);
-        assert_eq!(open_part(&vec![0; CLAIM.size], 3, CLAIM), Content::Absent);
+        assert_eq!(open_part(&[0; CLAIM.size], 3, CLAIM), Content::Absent);
         for length in 1..sealed.len() {
             let mut torn = sealed[..length].to_vec();
             torn.resize(CLAIM.size, 0);

@@ -192,7 +192,7 @@ pub(super) struct Parts<'o> {
 }
 
 /// How the journal begins, with the first batch.
-pub enum Opening {
+pub(super) enum Opening {
     /// The run is new: its creation is applied to the state, and goes first.
     New {
         /// The run's first event.
