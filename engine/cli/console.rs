@@ -34,8 +34,6 @@ pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
 /// How this process may talk.
 #[derive(Debug, Clone)]
 pub(crate) struct Console {
-    /// Somebody can type.
-    pub(crate) stdin_terminal: bool,
     /// Results are read by a person.
     pub(crate) stdout_terminal: bool,
     /// Talk is read by a person, live.
@@ -71,7 +69,6 @@ impl Console {
             .map(|size| usize::from(size.ws_col))
             .filter(|columns| *columns > 0);
         Self {
-            stdin_terminal,
             stdout_terminal,
             stderr_terminal,
             stdout_color: color(stdout_terminal),

@@ -18,8 +18,6 @@ pub(crate) enum ErrorKind {
     Store,
     /// A decision is needed and nobody can be asked: 7.
     Undecided,
-    /// Ours: 70.
-    Bug,
 }
 
 impl ErrorKind {
@@ -30,7 +28,6 @@ impl ErrorKind {
             Self::Refused => exit_code::REFUSED,
             Self::Store => exit_code::STORE,
             Self::Undecided => exit_code::UNDECIDED,
-            Self::Bug => exit_code::BUG,
         }
     }
 }

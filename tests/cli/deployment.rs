@@ -135,9 +135,12 @@ fn the_library_is_valid() {
 #[test]
 fn zetras_deployment_can_be_planned() {
     let test = TestEnvironment::new();
-    let folder = repository().join("runbooks").display().to_string();
+    let name = "runbooks/zetra/deploy-production.yaml";
+    test.write(name, &fs::read_to_string(repository().join(name)).unwrap());
+    // It lies in the repository that is deployed, with what is applied.
+    test.write("k8s/deployment.yaml", "kind: Deployment\n");
     let plan = |arguments: &[&str]| {
-        let all: Vec<&str> = ["--dir", &folder, "plan", "zetra/deploy-production", "--format", "json"]
+        let all: Vec<&str> = ["plan", "zetra/deploy-production", "--format", "json"]
             .iter()
             .chain(arguments)
             .copied()

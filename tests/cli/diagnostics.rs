@@ -155,7 +155,7 @@ fn keys_of_later_releases_are_refused_by_name() {
     for top in [
         "lock: name",
         "window: {calendar: freeze}",
-        "rollback: ask",
+        "rollback: auto",
         "schedule: {cron: '* * * * *', tz: UTC}",
     ] {
         let found = findings(&format!("{top}\nsteps:\n  - {{id: a, run: x}}\n"));

@@ -187,8 +187,10 @@ fn a_plain_resume_at_a_terminal_asks_about_the_failed_step() {
     let run = test.runbook(&["run", "main"]).exits(1).run_id();
     test.write("fixed", "");
     let mut terminal = at_terminal(&test, &["resume", &run]);
-    terminal.await_text("retry");
+    terminal.await_text("abort or ?");
     terminal.type_line("retry");
+    terminal.await_text("because");
+    terminal.type_line("it is mended");
     let (code, shown) = terminal.finish();
     assert_eq!(code, 0, "{shown}");
     assert_eq!(test.ledger(), ["try", "try", "after"]);

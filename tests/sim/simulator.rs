@@ -99,7 +99,7 @@ fn in_short(kind: &EventKind) -> String {
 }
 
 /// Something that may happen next.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Happening {
     Ends(usize, u32),
     Answers(usize),
@@ -294,7 +294,7 @@ impl<'a> Simulator<'a> {
             let options = self.options();
             assert!(!options.is_empty(), "nothing can happen any more:\n{}", self.tell());
             let pick = self.dice.roll(options.len());
-            self.happen(options[pick].clone());
+            self.happen(options[pick]);
         }
     }
 

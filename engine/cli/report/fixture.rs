@@ -21,7 +21,6 @@ pub(crate) fn run_id() -> RunId {
 /// A console without a terminal.
 pub(crate) fn console(width: usize, plain: bool) -> Console {
     Console {
-        stdin_terminal: false,
         stdout_terminal: false,
         stderr_terminal: false,
         stdout_color: false,

@@ -100,7 +100,8 @@ mod tests {
     fn every_question_can_be_answered_by_a_command() {
         let paste = Paste::for_tests();
         let step: StepId = "gate".parse().expect("a step id");
-        let table: [(Gate, &[&str], &[&str], bool, &[&str]); 5] = [
+        type Row<'r> = (Gate, &'r [&'r str], &'r [&'r str], bool, &'r [&'r str]);
+        let table: [Row<'_>; 5] = [
             (
                 Gate::Approve,
                 &["approve", "reject"],

@@ -1,5 +1,5 @@
 //! What a keeper costs, beside the bare cost of the same work: `cargo bench -p runbook-runtime --bench keeper`.
-#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![expect(clippy::print_stdout, clippy::disallowed_macros, reason = "a benchmark prints its table")]
 
 use std::fs::File;
 use std::path::Path;

@@ -2,7 +2,12 @@
 //!
 //! Run with `cargo test -p runbook-runtime --test keeper [FILTER]`. It has a `main` of its own, since the helper must be forked while there is one
 //! thread.
-#![expect(clippy::print_stdout, reason = "the runner of these tests is in this file")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_macros,
+    clippy::unwrap_used,
+    reason = "tests, and their runner is in this file"
+)]
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -54,7 +54,8 @@ fn a_rejection_ends_the_run() {
 
 #[test]
 fn what_is_off_is_refused_with_its_family() {
-    let cases: [(&str, fn(&mut Answer), RefusalKind); 8] = [
+    type Mistake = fn(&mut Answer);
+    let cases: [(&str, Mistake, RefusalKind); 8] = [
         ("an unknown step", |a| a.step = id("nowhere"), RefusalKind::Usage),
         ("a step that asks nothing", |a| a.step = id("b"), RefusalKind::NotAllowed),
         ("an unknown word", |a| a.word = "yes".into(), RefusalKind::Usage),

@@ -33,10 +33,6 @@ const WITHDRAW_PATIENCE: Duration = Duration::from_secs(1);
 /// What somebody asks of a run; `kind` in the file says which.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one at a time is read from a file, and nearly always the largest"
-)]
 pub enum Request {
     /// An answer to a question.
     Answer(AnswerFile),
