@@ -109,14 +109,14 @@ pub(crate) async fn start(
         id: None,
     };
     let held = run::create(&store, new).await?;
-    let (dir, plan) = (held.dir.clone(), held.plan());
+    let dir = held.dir.clone();
     let screen = Screen::new(context.console.clone());
     let operator = operator(context, &screen);
     // The latest run of all is this one: the shortest name for it.
     let mut reporter = Reporter::new(context, &screen, "last");
     let surroundings = surroundings(context, helper, store, &mut reporter, &*operator)?;
     let ending = held.start(surroundings).await?;
-    finish(context, &mut reporter, &dir, &plan, &ending, "last")
+    finish(context, &mut reporter, &dir, &ending, "last")
 }
 
 /// Takes a run on as the command line says; the exit status.
@@ -127,8 +127,8 @@ pub(crate) fn resume(
     named: &str,
     request: &ResumeRequest,
 ) -> Result<u8, CommandError> {
-    let decide = |plan: &Plan, state: &RunState| {
-        let (question, answers) = plan_resume(plan, state, request)?;
+    let decide = |state: &RunState| {
+        let (question, answers) = plan_resume(state, request)?;
         Ok(Carry { question, answers, cancel: None })
     };
     match carry_on(context, helper, dir, named, decide)? {
@@ -144,7 +144,7 @@ pub(crate) fn resume(
 /// Says of a run that is over what every resumed run says.
 fn nothing_to_do(context: &Context, dir: &RunDir, message: &str) -> Result<(), CommandError> {
     let opened = run::open(dir)?;
-    let runbook = harmless(&opened.plan.runbook);
+    let runbook = harmless(&opened.state.plan.runbook);
     context.console.say(&format!("run {} {runbook}\n{}\n", dir.run(), harmless(message)));
     if let Some(outcome) = opened.state.outcome
         && context.global.format == Format::Text
@@ -162,7 +162,7 @@ pub(crate) fn carry_on(
     helper: Arc<Helper>,
     dir: &RunDir,
     named: &str,
-    decide: impl FnOnce(&Plan, &RunState) -> Result<Carry, Refusal>,
+    decide: impl FnOnce(&RunState) -> Result<Carry, Refusal>,
 ) -> Result<Result<u8, Refusal>, CommandError> {
     block_on(async {
         let outside = run::outside();
@@ -173,7 +173,7 @@ pub(crate) fn carry_on(
         let surroundings = surroundings(context, helper, store, &mut reporter, &*operator)?;
         let carried = run::resume(dir, &outside, surroundings, decide).await?;
         match carried {
-            Ok((plan, ending)) => finish(context, &mut reporter, dir, &plan, &ending, named).map(Ok),
+            Ok(ending) => finish(context, &mut reporter, dir, &ending, named).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         }
     })?
@@ -184,11 +184,10 @@ fn finish(
     context: &Context,
     reporter: &mut Reporter,
     dir: &RunDir,
-    plan: &Plan,
     ending: &Ending,
     named: &str,
 ) -> Result<u8, CommandError> {
-    let view = View { plan, state: &ending.state };
+    let view = View::of(&ending.state);
     let closing = Closing::new(context, dir, view, ending.store_failure.clone(), named);
     reporter.finish(view, &closing)?;
     Ok(exit_status(ending))

@@ -149,7 +149,7 @@ impl<'a> Simulator<'a> {
         Self {
             plan,
             scripts,
-            state: RunState::new(plan),
+            state: RunState::new(std::sync::Arc::new(plan.clone())),
             log: Vec::new(),
             batches: Vec::new(),
             now: Moment::from_millis(1_795_000_000_000),
@@ -158,7 +158,7 @@ impl<'a> Simulator<'a> {
             diverged: false,
             processes: BTreeMap::new(),
             executed: BTreeSet::new(),
-            replayed: RunState::new(plan),
+            replayed: RunState::new(std::sync::Arc::new(plan.clone())),
             watch: Watch::new(plan),
             dice: Dice(seed),
             weather,
@@ -168,10 +168,10 @@ impl<'a> Simulator<'a> {
 
     fn append(&mut self, kind: EventKind, apply: bool) {
         if apply {
-            self.state.apply(self.plan, self.now, &kind).expect("legal");
+            self.state.apply(self.now, &kind).expect("legal");
         }
         self.watch.see(self.plan, &kind);
-        self.replayed.apply(self.plan, self.now, &kind).expect("what was decided can be replayed");
+        self.replayed.apply(self.now, &kind).expect("what was decided can be replayed");
         self.log.push((self.log.len() as u64 + 1, self.now, kind));
     }
 
@@ -186,8 +186,7 @@ impl<'a> Simulator<'a> {
             survivors: &self.survivors,
             renderer: &texts,
         };
-        let decision =
-            advance(self.plan, &mut self.state, input, &circumstances).expect("decisions are legal");
+        let decision = advance(&mut self.state, input, &circumstances).expect("decisions are legal");
         for event in decision.events.clone() {
             self.append(event, false);
         }
@@ -215,7 +214,7 @@ impl<'a> Simulator<'a> {
             renderer: &texts,
         };
         let (events, verdict) =
-            record_answer(self.plan, &mut self.state, answer, &circumstances).expect("decisions are legal");
+            record_answer(&mut self.state, answer, &circumstances).expect("decisions are legal");
         assert_eq!(verdict, Ok(()));
         for event in events {
             let starts = matches!(event, EventKind::StepStarted { .. } | EventKind::GateOpened { .. });

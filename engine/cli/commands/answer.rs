@@ -311,7 +311,7 @@ fn only_open(opened: &Opened, kind: Option<Gate>, word: &str) -> Result<StepId, 
         .gates
         .iter()
         .filter(|(_, gate)| kind.is_none_or(|kind| gate.gate == kind))
-        .map(|(step, _)| &opened.plan.steps[*step].id)
+        .map(|(step, _)| &opened.state.plan.steps[*step].id)
         .collect();
     let what = match kind {
         Some(Gate::Manual) => "manual step",
@@ -395,7 +395,7 @@ fn obvious_refusal(opened: &Opened, answer: &Answer) -> Option<Refusal> {
         survivors: &survivors,
         renderer: &texts,
     };
-    let (_, verdict) = record_answer(&opened.plan, &mut opened.state.clone(), answer, &circumstances).ok()?;
+    let (_, verdict) = record_answer(&mut opened.state.clone(), answer, &circumstances).ok()?;
     verdict.err().filter(|refusal| refusal.kind != RefusalKind::Unchanged)
 }
 

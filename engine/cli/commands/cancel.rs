@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::Args;
 use runbook_core::event::RunOutcome;
-use runbook_core::plan::Plan;
 use runbook_core::schedule::Refusal;
 use runbook_core::state::RunState;
 use runbook_runtime::keeper::Helper;
@@ -83,7 +82,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
 
 /// Ends a run that no process holds; what must still run for that runs here.
 fn end(context: &Context, helper: Arc<Helper>, dir: &RunDir, options: &Options) -> Result<u8, CommandError> {
-    let decide = |_: &Plan, state: &RunState| match state.outcome {
+    let decide = |state: &RunState| match state.outcome {
         Some(outcome) => Err(Refusal::not_allowed(format!("run {} is over already: {outcome}", dir.run()))),
         None => Ok(Carry { question: Vec::new(), answers: Vec::new(), cancel: Some(options.reason.clone()) }),
     };

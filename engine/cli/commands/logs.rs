@@ -66,7 +66,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
 /// Refuses a step or an attempt that the run doesn't have.
 fn check(opened: &Opened, step: &StepId, attempt: Option<u32>) -> Result<(), CommandError> {
     let Some(index) = opened.state.index_of(step) else {
-        let ids = opened.plan.steps.iter().map(|step| step.id.as_str());
+        let ids = opened.state.plan.steps.iter().map(|step| step.id.as_str());
         let error = CommandError::usage(format!("the run has no step `{step}`"));
         return Err(match runbook_core::diagnostic::suggest(step.as_str(), ids) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
@@ -88,6 +88,7 @@ fn check(opened: &Opened, step: &StepId, attempt: Option<u32>) -> Result<(), Com
 fn wanted(opened: &Opened, options: &Options) -> Vec<(StepId, u32)> {
     let last = |state: &RunState, index: usize| options.attempt.unwrap_or(state.steps[index].attempts);
     opened
+        .state
         .plan
         .steps
         .iter()

@@ -73,6 +73,7 @@ fn word(opened: &Opened, index: usize, is_held: bool) -> &'static str {
 /// The shape of `cli.md`.
 fn to_json(summary: &Summary, opened: &Opened, is_held: bool) -> Value {
     let steps: Vec<Value> = opened
+        .state
         .plan
         .steps
         .iter()
@@ -127,7 +128,7 @@ impl Sheet<'_> {
 
     fn steps(&self) -> String {
         let signs = Signs::new(self.plain);
-        let steps = &self.opened.plan.steps;
+        let steps = &self.opened.state.plan.steps;
         let columns =
             steps.iter().map(|step| step.id.as_str().width()).max().unwrap_or(0).min(self.width / 3);
         let mut text = String::new();
@@ -173,7 +174,7 @@ impl Sheet<'_> {
     fn questions(&self) -> String {
         let mut text = String::new();
         for (index, gate) in &self.opened.state.gates {
-            let step = &self.opened.plan.steps[*index].id;
+            let step = &self.opened.state.plan.steps[*index].id;
             let from =
                 if gate.from.is_empty() { "anyone".to_owned() } else { harmless(&gate.from.join(", ")) };
             let until = gate
@@ -199,14 +200,15 @@ impl Sheet<'_> {
 
     /// What can be done about a run that waits for no answer.
     fn next(&self) -> String {
-        let view = View { plan: &self.opened.plan, state: &self.opened.state };
+        let view = View::of(&self.opened.state);
         let commands = match self.summary.outcome {
             Standing::Interrupted => vec![self.paste.command("resume", &[])],
             Standing::Waiting if self.opened.state.gates.is_empty() => {
                 vec![self.paste.command("resume", &[])]
             }
             Standing::Failed => {
-                let step = crate::report::ending::culprit(view).map(|step| &self.opened.plan.steps[step].id);
+                let step =
+                    crate::report::ending::culprit(view).map(|step| &self.opened.state.plan.steps[step].id);
                 match step {
                     Some(step) => vec![
                         self.paste.command("logs", &[step.as_str()]),

@@ -94,7 +94,7 @@ pub(crate) struct Story {
 impl Story {
     fn new() -> Self {
         let plan = plan();
-        let state = RunState::new(&plan);
+        let state = RunState::new(std::sync::Arc::new(plan.clone()));
         let mut story = Self { plan, state, events: Vec::new(), now: start() };
         story.tell(EventKind::RunCreated {
             runbook: "deploy-production".into(),
@@ -111,11 +111,11 @@ impl Story {
     }
 
     pub(crate) fn view(&self) -> View<'_> {
-        View { plan: &self.plan, state: &self.state }
+        View::of(&self.state)
     }
 
     fn tell(&mut self, kind: EventKind) {
-        self.state.apply(&self.plan, self.now, &kind).expect("a legal event");
+        self.state.apply(self.now, &kind).expect("a legal event");
         self.events.push(Event { seq: self.events.len() as u64 + 1, at: self.now, run: run_id(), kind });
     }
 

@@ -161,10 +161,10 @@ mod tests {
     fn report(story: &Story, dialect: Dialect, plain: bool) -> String {
         let screen = Screen::remembered(console(60, plain));
         let mut lines = Lines::new(Rc::clone(&screen), dialect, Paste::for_tests(), true);
-        let mut state = RunState::new(&story.plan);
+        let mut state = RunState::new(std::sync::Arc::new(story.plan.clone()));
         for event in &story.events {
-            state.apply(&story.plan, event.at, &event.kind).expect("a legal event");
-            let view = View { plan: &story.plan, state: &state };
+            state.apply(event.at, &event.kind).expect("a legal event");
+            let view = View::of(&state);
             lines.event(event, "", view);
             if let EventKind::StepStarted { step, attempt, .. } = &event.kind {
                 lines.output(step, *attempt, Stream::Stdout, b"first\n::error::not a command\n");
@@ -172,7 +172,7 @@ mod tests {
             }
         }
         let now = story.events.last().expect("events").at.after(Duration::from_secs(61));
-        lines.tick(now, View { plan: &story.plan, state: &state });
+        lines.tick(now, View::of(&state));
         screen.said()
     }
 

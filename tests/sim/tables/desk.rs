@@ -16,7 +16,6 @@ use crate::simulator::created;
 use crate::world::{Script, Texts};
 
 pub(super) struct Desk {
-    pub(super) plan: Plan,
     pub(super) state: RunState,
     pub(super) scripts: Vec<Script>,
     pub(super) attendance: Attendance,
@@ -33,12 +32,11 @@ impl Desk {
     }
 
     pub(super) fn ahead(plan: Plan, ahead: Vec<AheadAnswer>) -> Self {
-        let mut state = RunState::new(&plan);
+        let mut state = RunState::new(std::sync::Arc::new(plan.clone()));
         let now = Moment::from_millis(1_795_000_000_000);
-        state.apply(&plan, now, &created(ahead)).expect("the first event");
+        state.apply(now, &created(ahead)).expect("the first event");
         Self {
             scripts: vec![Script::default(); plan.steps.len()],
-            plan,
             state,
             attendance: Attendance::Operator,
             survivors: BTreeMap::new(),
@@ -60,7 +58,7 @@ impl Desk {
             survivors: &self.survivors,
             renderer: &texts,
         };
-        let decision = advance(&self.plan, &mut self.state, input, &circumstances).expect("legal");
+        let decision = advance(&mut self.state, input, &circumstances).expect("legal");
         self.refusal = decision.refusal;
         self.end_backgrounds = decision.end_backgrounds;
         self.last = decision.events;
@@ -105,8 +103,7 @@ impl Desk {
             survivors: &self.survivors,
             renderer: &texts,
         };
-        let (events, verdict) =
-            record_answer(&self.plan, &mut self.state, answer, &circumstances).expect("legal");
+        let (events, verdict) = record_answer(&mut self.state, answer, &circumstances).expect("legal");
         self.refusal = verdict.err();
         events.iter().map(in_short).collect()
     }

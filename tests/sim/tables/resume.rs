@@ -155,7 +155,7 @@ fn a_failed_run_goes_on_by_request() {
             "skip" => ResumeRequest { skip: named, ..request() },
             _ => ResumeRequest { done: named, ..request() },
         };
-        let (question, answers) = plan_resume(&desk.plan, &desk.state, &asked).expect("it may be");
+        let (question, answers) = plan_resume(&desk.state, &asked).expect("it may be");
         let events = desk.resumes_with(Vec::new(), Vec::new(), question, answers);
         assert_eq!(events[..2], ["run_resumed", "gate_opened a failure"], "{word}");
         assert_eq!(events[2..], expected, "{word}");
@@ -166,7 +166,7 @@ fn a_failed_run_goes_on_by_request() {
 fn finally_runs_again_when_an_ended_run_goes_on() {
     let mut desk = failed();
     let asked = ResumeRequest { retry_failed: true, ..request() };
-    let (question, answers) = plan_resume(&desk.plan, &desk.state, &asked).expect("it may be");
+    let (question, answers) = plan_resume(&desk.state, &asked).expect("it may be");
     desk.resumes_with(Vec::new(), Vec::new(), question, answers);
     desk.succeeds(0);
     assert_eq!(desk.succeeds(1), ["step_finished b succeeded", "step_started tell 2"]);
@@ -177,7 +177,7 @@ fn finally_runs_again_when_an_ended_run_goes_on() {
 fn a_person_can_end_the_run_at_the_question_of_a_failed_step() {
     let mut desk = failed();
     let attended = ResumeRequest { attended: true, ..request() };
-    let (question, answers) = plan_resume(&desk.plan, &desk.state, &attended).expect("it may be");
+    let (question, answers) = plan_resume(&desk.state, &attended).expect("it may be");
     assert_eq!(desk.resumes_with(Vec::new(), Vec::new(), question, answers)[1..], ["gate_opened a failure"]);
     assert_eq!(
         desk.says(answer(&id("a"), "abort", "bob"))[1..],
@@ -207,7 +207,7 @@ fn requests_that_cannot_be_are_refused_before_anything_is_written() {
             Desk::new(plan(vec![step("a", &[], run()), step("b", &[0], run()), step("ok", &[0], approve())]));
         desk.start();
         desk.fails(0);
-        let refusal = plan_resume(&desk.plan, &desk.state, &asked).expect_err(name);
+        let refusal = plan_resume(&desk.state, &asked).expect_err(name);
         assert_eq!(refusal.kind, kind, "{name}: {refusal}");
     }
 }
@@ -239,7 +239,7 @@ fn runs_that_are_over_are_not_resumed() {
         (cancelled, RefusalKind::NotAllowed),
         (succeeded, RefusalKind::Unchanged),
     ] {
-        let refusal = plan_resume(&desk.plan, &desk.state, &request()).expect_err("it is over");
+        let refusal = plan_resume(&desk.state, &request()).expect_err("it is over");
         assert_eq!(refusal.kind, kind, "{refusal}");
     }
 }
@@ -249,7 +249,7 @@ fn a_step_whose_failure_let_others_go_on_is_asked_about_too() {
     let mut desk = Desk::new(plan(vec![Step { on_failure: OnFailure::Continue, ..step("a", &[], run()) }]));
     desk.start();
     desk.fails(0);
-    let refusal = plan_resume(&desk.plan, &desk.state, &request()).expect_err("nobody can be asked");
+    let refusal = plan_resume(&desk.state, &request()).expect_err("nobody can be asked");
     assert_eq!(refusal.kind, RefusalKind::Undecided);
 }
 
@@ -269,8 +269,7 @@ fn a_word_on_the_command_line_wins_over_what_is_declared() {
     let mut desk = Desk::new(plan(vec![rerun, step("b", &[0], run())]));
     desk.start();
     let asked = ResumeRequest { skip: vec![(id("a"), "it is there".into())], ..request() };
-    let (question, answers): (Vec<usize>, Vec<Answer>) =
-        plan_resume(&desk.plan, &desk.state, &asked).expect("it may be");
+    let (question, answers): (Vec<usize>, Vec<Answer>) = plan_resume(&desk.state, &asked).expect("it may be");
     let events = desk.resumes_with(vec![(0, Found::Unknown)], Vec::new(), question, answers);
     assert_eq!(
         events[2..],

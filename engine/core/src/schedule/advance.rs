@@ -1,5 +1,7 @@
 //! From one input to all that follows from it.
 
+use std::sync::Arc;
+
 use super::follow::{NEVER_STARTED, Standing, follow, follow_unattended, is_halting, standing};
 use super::gate;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
@@ -22,7 +24,6 @@ fn rounds_max(plan: &Plan) -> usize {
 /// An event that can't be applied is a bug of this module in a live run, and a
 /// damaged journal where the state came from one.
 pub fn advance(
-    plan: &Plan,
     state: &mut RunState,
     input: Input,
     circumstances: &Circumstances<'_>,
@@ -31,10 +32,13 @@ pub fn advance(
         Input::OperatorLeft => Attendance::Nobody,
         _ => circumstances.attendance,
     };
-    let mut deciding = Deciding { plan, state, circumstances, decision: Decision::default() };
+    let mut deciding = Deciding { state, circumstances, decision: Decision::default() };
     deciding.take_in(input)?;
-    for _ in 0..rounds_max(plan) {
+    let mut rounds = 0;
+    while rounds < rounds_max(&deciding.state.plan) {
+        rounds += 1;
         let state = &*deciding.state;
+        let plan = &*Arc::clone(&state.plan);
         let events = if state.parked.is_some() || state.stopped.is_some() {
             follow_unattended(plan, state, circumstances)
         } else {
@@ -47,12 +51,11 @@ pub fn advance(
         }
         deciding.record(events)?;
     }
-    unreachable!("deciding went in a circle over {} steps", plan.steps.len())
+    unreachable!("deciding went in a circle over {} steps", deciding.state.plan.steps.len())
 }
 
 /// One input on its way into the record.
 struct Deciding<'a, 'c> {
-    plan: &'a Plan,
     state: &'a mut RunState,
     circumstances: &'a Circumstances<'c>,
     decision: Decision,
@@ -61,7 +64,7 @@ struct Deciding<'a, 'c> {
 impl Deciding<'_, '_> {
     fn record(&mut self, events: impl IntoIterator<Item = EventKind>) -> Result<(), IllegalEvent> {
         for event in events {
-            self.state.apply(self.plan, self.circumstances.now, &event)?;
+            self.state.apply(self.circumstances.now, &event)?;
             self.decision.events.push(event);
         }
         Ok(())
@@ -114,7 +117,7 @@ impl Deciding<'_, '_> {
         if !self.state.backgrounds.contains(&step) {
             return Ok(());
         }
-        let step = self.plan.steps[step].id.clone();
+        let step = self.state.plan.steps[step].id.clone();
         self.record([EventKind::BackgroundEnded { step, expected, reason }])
     }
 
@@ -122,20 +125,20 @@ impl Deciding<'_, '_> {
     fn finished(&mut self, step: usize, attempt: u32, result: AttemptResult) -> Result<(), IllegalEvent> {
         let runs =
             matches!(&self.state.steps[step].status, Status::Running(running) if running.number == attempt);
-        if !runs || self.plan.steps[step].action.question().is_some() {
+        if !runs || self.state.plan.steps[step].action.question().is_some() {
             return Ok(());
         }
         let jitter = result.jitter;
-        self.record(end_of_attempt(self.plan, step, attempt, result))?;
+        self.record(end_of_attempt(&self.state.plan, step, attempt, result))?;
         let used = self.state.steps[step].attempts_in_round;
         let delay = self
             .state
             .retrying
             .contains(&step)
-            .then(|| retry_delay(self.plan, self.state, step, used, jitter))
+            .then(|| retry_delay(&self.state.plan, self.state, step, used, jitter))
             .flatten();
         self.record(delay.map(|delay| EventKind::RetryScheduled {
-            step: self.plan.steps[step].id.clone(),
+            step: self.state.plan.steps[step].id.clone(),
             attempt,
             delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
             due_at: self.circumstances.now.after(delay),
@@ -143,7 +146,7 @@ impl Deciding<'_, '_> {
     }
 
     fn answered(&mut self, answer: &Answer) -> Result<(), IllegalEvent> {
-        match judge(self.plan, self.state, answer, self.circumstances) {
+        match judge(&self.state.plan, self.state, answer, self.circumstances) {
             Ok(event) => self.record([event]),
             Err(refusal) => {
                 self.decision.refusal = Some(refusal);
@@ -168,7 +171,7 @@ impl Deciding<'_, '_> {
         let result = match found {
             Found::StillRunning => return Ok(()),
             // What has no process of its own is simply done again.
-            Found::NeverStarted if matches!(self.plan.steps[step].action, Action::Run(_)) => {
+            Found::NeverStarted if matches!(self.state.plan.steps[step].action, Action::Run(_)) => {
                 unstarted.push(step);
                 return Ok(());
             }
@@ -203,7 +206,7 @@ impl Deciding<'_, '_> {
                 continue;
             }
             let (step, path) = known;
-            let step = self.plan.steps[step].id.clone();
+            let step = self.state.plan.steps[step].id.clone();
             self.record([EventKind::InputChanged { step, path, sha256 }])?;
         }
         Ok(())
@@ -216,10 +219,10 @@ impl Deciding<'_, '_> {
             return Ok(());
         }
         for &step in question {
-            let opened = gate::about_failure(self.plan, self.state, step);
+            let opened = gate::about_failure(&self.state.plan, self.state, step);
             self.record(opened)?;
         }
-        let outdated = gate::outdated(self.plan, self.state, self.circumstances);
+        let outdated = gate::outdated(&self.state.plan, self.state, self.circumstances);
         self.record(outdated)?;
         for answer in answers {
             if let Some(step) = self.state.index_of(&answer.step)
@@ -227,7 +230,7 @@ impl Deciding<'_, '_> {
                 && !self.state.gates.contains_key(&step)
             {
                 let survivors = self.circumstances.survivors.get(&step).cloned().unwrap_or_default();
-                let opened = gate::about_interrupted(self.plan, self.state, step, survivors);
+                let opened = gate::about_interrupted(&self.state.plan, self.state, step, survivors);
                 self.record([opened])?;
             }
             self.answered(answer)?;
@@ -241,17 +244,16 @@ impl Deciding<'_, '_> {
     fn start_unstarted(&mut self, step: usize) -> Result<(), IllegalEvent> {
         let Status::Running(running) = &self.state.steps[step].status else { return Ok(()) };
         let attempt = running.number;
-        if is_halting(self.plan, self.state, self.plan.steps[step].finally) {
+        if is_halting(&self.state.plan, self.state, self.state.plan.steps[step].finally) {
             let result = AttemptResult {
                 failure: Some((Outcome::Cancelled, "operator: the run ends before it has started".into())),
                 ..AttemptResult::default()
             };
             return self.finished(step, attempt, result);
         }
-        let undecided =
-            self.state.interrupted.iter().any(|other| {
-                standing(self.plan, self.state, *other, self.circumstances) == Standing::Undecided
-            });
+        let undecided = self.state.interrupted.iter().any(|other| {
+            standing(&self.state.plan, self.state, *other, self.circumstances) == Standing::Undecided
+        });
         let later = undecided
             || !self.state.needs_are_met(step)
             || !self.state.void_due.is_empty()
@@ -264,7 +266,7 @@ impl Deciding<'_, '_> {
             };
             return self.finished(step, attempt, result);
         }
-        self.record([reissue(self.plan, self.state, step, attempt, self.circumstances)])
+        self.record([reissue(&self.state.plan, self.state, step, attempt, self.circumstances)])
     }
 }
 

@@ -182,7 +182,7 @@ fn end_at_once(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>)
                     | EventKind::StepCancelled { .. }
                     | EventKind::RunFinished { .. }
             );
-            if !harmless || imagined.apply(plan, circumstances.now, &event).is_err() {
+            if !harmless || imagined.apply(circumstances.now, &event).is_err() {
                 return None;
             }
             events.push(event);

@@ -9,7 +9,6 @@ use super::input::{Answer, Circumstances, Refusal};
 use super::judge::judge;
 use super::settle::settle;
 use crate::event::EventKind;
-use crate::plan::Plan;
 use crate::state::{IllegalEvent, RunState};
 
 /// Judges an answer to a run that nobody carries on, and applies what follows
@@ -19,7 +18,6 @@ use crate::state::{IllegalEvent, RunState};
 /// The inner error where the answer isn't taken; what fell due meanwhile is
 /// returned in `events` all the same. The outer one as for [`super::advance`].
 pub fn record_answer(
-    plan: &Plan,
     state: &mut RunState,
     answer: &Answer,
     circumstances: &Circumstances<'_>,
@@ -27,21 +25,21 @@ pub fn record_answer(
     let mut events = Vec::new();
     let mut record = |state: &mut RunState, next: Vec<EventKind>| {
         for event in next {
-            state.apply(plan, circumstances.now, &event)?;
+            state.apply(circumstances.now, &event)?;
             events.push(event);
         }
         Ok::<(), IllegalEvent>(())
     };
     // What fell due while nobody looked comes first, once.
-    repeat(state, &mut record, |state| settle(plan, state, circumstances))?;
-    let verdict = match judge(plan, state, answer, circumstances) {
+    repeat(state, &mut record, |state| settle(&state.plan, state, circumstances))?;
+    let verdict = match judge(&state.plan, state, answer, circumstances) {
         Ok(taken) => {
             record(state, vec![taken])?;
             Ok(())
         }
         Err(refusal) => Err(refusal),
     };
-    repeat(state, &mut record, |state| follow_unattended(plan, state, circumstances))?;
+    repeat(state, &mut record, |state| follow_unattended(&state.plan, state, circumstances))?;
     Ok((events, verdict))
 }
 

@@ -36,11 +36,8 @@ pub struct ResumeRequest {
 /// A [`Refusal`] with the exit status of `cli.md`: unknown steps and steps that
 /// can't be retried are usage errors; a rejected, cancelled or undone run isn't
 /// resumed; without anybody to ask, a failed run needs to be told what to do.
-pub fn plan_resume(
-    plan: &Plan,
-    state: &RunState,
-    request: &ResumeRequest,
-) -> Result<(Vec<usize>, Vec<Answer>), Refusal> {
+pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usize>, Vec<Answer>), Refusal> {
+    let plan = &*state.plan;
     match state.outcome {
         Some(RunOutcome::Rejected | RunOutcome::Cancelled) => {
             return Err(Refusal::not_allowed(format!(

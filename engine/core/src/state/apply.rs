@@ -1,5 +1,7 @@
 //! The one function that changes a state.
 
+use std::sync::Arc;
+
 use super::illegal::{IllegalEvent, kind_name};
 use super::run::{Created, RunState};
 use super::step::{Attempt, Status, StepResult};
@@ -12,7 +14,8 @@ impl RunState {
     ///
     /// # Errors
     /// Where it can't follow what came before; the state is then unchanged.
-    pub fn apply(&mut self, plan: &Plan, at: Moment, kind: &EventKind) -> Result<(), IllegalEvent> {
+    pub fn apply(&mut self, at: Moment, kind: &EventKind) -> Result<(), IllegalEvent> {
+        let plan = &*Arc::clone(&self.plan);
         let name = kind_name(kind);
         let index = match kind.step() {
             None => None,

@@ -1,6 +1,7 @@
 //! What is known of a whole run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::gate::{OpenGate, Outliving, SettledGate};
 use super::step::{Status, StepState};
@@ -13,6 +14,8 @@ use crate::template::canonical_name;
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunState {
+    /// What runs: the frozen plan, grown by the steps that the run itself has settled.
+    pub plan: Arc<Plan>,
     pub(super) index: HashMap<StepId, usize>,
     /// Steps by the name that expressions know them under.
     pub(super) names: HashMap<String, usize>,
@@ -110,7 +113,7 @@ pub struct Created {
 impl RunState {
     /// The state before the first event.
     #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    pub fn new(plan: Arc<Plan>) -> Self {
         let mut dependents = vec![Vec::new(); plan.steps.len()];
         let mut step_count = [0, 0];
         for (index, step) in plan.steps.iter().enumerate() {
@@ -120,6 +123,7 @@ impl RunState {
             }
         }
         let mut state = Self {
+            plan: Arc::clone(&plan),
             index: plan.steps.iter().enumerate().map(|(i, step)| (step.id.clone(), i)).collect(),
             names: plan
                 .steps
@@ -163,7 +167,7 @@ impl RunState {
             resumes: 0,
             ahead: Vec::new(),
         };
-        state.reindex(plan);
+        state.reindex(&plan);
         state
     }
 

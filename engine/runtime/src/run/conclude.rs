@@ -207,11 +207,11 @@ impl Dispatcher<'_> {
             let error = std::io::Error::from_raw_os_error(errno);
             self.store_broke(format!(
                 "the output of {} can't be recorded: {error}",
-                self.plan.steps[step].id
+                self.state.plan.steps[step].id
             ));
         }
         let mut result = conclude(
-            &self.plan,
+            &self.state.plan,
             &self.state,
             &self.texts,
             &self.workshop.dir,
@@ -220,7 +220,7 @@ impl Dispatcher<'_> {
             &exit,
             order.as_ref(),
         );
-        if self.plan.steps[step].action.is_background() {
+        if self.state.plan.steps[step].action.is_background() {
             // It was to live on: whatever its status, it ended too early.
             let how =
                 result.failure.as_ref().map_or_else(|| "exit 0".to_owned(), |(_, reason)| reason.clone());
@@ -237,7 +237,7 @@ impl Dispatcher<'_> {
 
     /// A check, or the readiness of a background command, is known.
     pub(super) fn check_ended(&mut self, step: usize, attempt: u32, end: CheckEnd) {
-        let background = self.plan.steps[step].action.is_background();
+        let background = self.state.plan.steps[step].action.is_background();
         let Some(task) = self.tasks.get_mut(&step).filter(|task| task.attempt == attempt) else { return };
         if background && (end.cut_off || end.failure.is_some()) {
             // The command's own end tells the rest.
@@ -269,7 +269,7 @@ impl Dispatcher<'_> {
             end.failure.map(|failure| (Outcome::Failed, format!("expectation: {failure}")))
         };
         if result.failure.is_none() {
-            declare_outputs(&self.plan, &self.state, &self.texts, step, &end.measured, &mut result);
+            declare_outputs(&self.state.plan, &self.state, &self.texts, step, &end.measured, &mut result);
         }
         if background {
             self.lives_on(step);
@@ -282,7 +282,7 @@ impl Dispatcher<'_> {
     /// Copies the artifacts of a step that succeeded, beside the loop; then it
     /// is finished.
     fn keep_or_finish(&mut self, step: usize, attempt: u32, result: AttemptResult) {
-        let known = &self.plan.steps[step];
+        let known = &self.state.plan.steps[step];
         if result.failure.is_some() || known.artifacts.is_empty() {
             self.finish(step, attempt, result);
             return;
@@ -292,7 +292,7 @@ impl Dispatcher<'_> {
         seen.steps[step].result.outputs.clone_from(&result.outputs);
         seen.steps[step].result.attempt = attempt;
         seen.steps[step].result.exit_code = result.exit_code;
-        let globs = self.texts.artifacts(&self.plan, &seen, step);
+        let globs = self.texts.artifacts(&self.state.plan, &seen, step);
         let (Ok(globs), Some(folder)) = (&globs, self.folder_of(step)) else {
             let why = globs.err().unwrap_or_else(|| "its folder isn't known".to_owned());
             self.finish(
@@ -369,7 +369,7 @@ impl Dispatcher<'_> {
         match verdict {
             Ok(Verdict::Exited(exit)) => {
                 let mut result = conclude(
-                    &self.plan,
+                    &self.state.plan,
                     &self.state,
                     &self.texts,
                     &self.workshop.dir,
@@ -391,7 +391,7 @@ impl Dispatcher<'_> {
             Ok(Verdict::StillRunning { .. } | Verdict::Unknown { .. }) | Err(_) => {
                 let found = crate::keeper::survivors(
                     self.dir().run().as_str(),
-                    self.plan.steps[step].id.as_str(),
+                    self.state.plan.steps[step].id.as_str(),
                     None,
                 )
                 .unwrap_or_default();

@@ -18,7 +18,7 @@ use std::time::Duration;
 use runbook_core::event::{EventKind, Identity, LeakedProcess, RunOutcome, Via, WaitingFor};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
-use runbook_core::plan::{Action, Check, Plan};
+use runbook_core::plan::{Action, Check};
 use runbook_core::render::{SecretView, Texts};
 use runbook_core::schedule::{Answer, Attendance, Circumstances, Decision, Input, Refusal, advance};
 use runbook_core::state::{Outliving, RunState, Status};
@@ -118,7 +118,6 @@ impl Task {
 
 /// Runs one plan to its end, to a gate, or to a stop.
 pub(super) struct Dispatcher<'o> {
-    pub(super) plan: Arc<Plan>,
     pub(super) state: RunState,
     pub(super) texts: Texts,
     pub(super) workshop: Workshop,
@@ -159,8 +158,6 @@ pub(super) struct Dispatcher<'o> {
 
 /// Everything that a dispatcher is made of.
 pub(super) struct Parts<'o> {
-    /// What runs.
-    pub plan: Arc<Plan>,
     /// Where it stands, all recorded.
     pub state: RunState,
     /// Renders its texts.
@@ -229,7 +226,6 @@ impl<'o> Dispatcher<'o> {
         mailbox.handled(parts.handled);
         let waiting_until = parts.conduct.wait_for.map(|span| tokio::time::Instant::now() + span);
         Self {
-            plan: parts.plan,
             state: parts.state,
             texts: parts.texts,
             workshop: parts.workshop,
@@ -378,7 +374,7 @@ impl<'o> Dispatcher<'o> {
             self.take_last_words(&input);
             return None;
         }
-        let decision: Decision = match advance(&self.plan, &mut self.state, input, &circumstances) {
+        let decision: Decision = match advance(&mut self.state, input, &circumstances) {
             Ok(decision) => decision,
             Err(error) => {
                 // A bug of ours: stop before anything is done on its ground.
@@ -402,7 +398,7 @@ impl<'o> Dispatcher<'o> {
             Some((outcome, reason)) => (*outcome, Some(reason.clone())),
         };
         let event = EventKind::StepFinished {
-            step: self.plan.steps[*step].id.clone(),
+            step: self.state.plan.steps[*step].id.clone(),
             attempt: *attempt,
             outcome,
             reason,
@@ -422,7 +418,7 @@ impl<'o> Dispatcher<'o> {
         if let Some(writer) = &mut self.writer
             && let Ok(recorded) = writer.last_words(now(), std::slice::from_ref(&event))
         {
-            let _ = self.state.apply(&self.plan, now(), &event);
+            let _ = self.state.apply(now(), &event);
             self.show(&recorded);
         }
     }
@@ -511,7 +507,7 @@ impl<'o> Dispatcher<'o> {
     fn show(&mut self, recorded: &[Recorded]) {
         for record in recorded {
             self.summary.apply(record.event.at, &record.event.kind);
-            let view = View { plan: &self.plan, state: &self.state };
+            let view = View::of(&self.state);
             self.observer.event(&record.event, &record.line, view);
         }
     }
@@ -540,11 +536,11 @@ impl<'o> Dispatcher<'o> {
         let Some(step) = self.state.index_of(id) else { return };
         let still =
             matches!(&self.state.steps[step].status, Status::Running(running) if running.number == attempt);
-        if !still || self.plan.steps[step].action.question().is_some() || self.store_failure.is_some() {
+        if !still || self.state.plan.steps[step].action.question().is_some() || self.store_failure.is_some() {
             return;
         }
         self.tasks.insert(step, Task::new(attempt));
-        let plan = Arc::clone(&self.plan);
+        let plan = Arc::clone(&self.state.plan);
         let secrets = Arc::clone(&self.workshop.secrets);
         let real = |name: &str| secrets.get(name).and_then(|secret| secret.expose_text().map(str::to_owned));
         let view = SecretView::Real(&real);
@@ -576,7 +572,7 @@ impl<'o> Dispatcher<'o> {
 
     /// The first input of a step that isn't what was approved.
     fn inputs_now_changed(&self, step: usize) -> Option<String> {
-        let inputs = &self.plan.steps[step].inputs;
+        let inputs = &self.state.plan.steps[step].inputs;
         if inputs.is_empty() {
             return None;
         }
@@ -596,7 +592,7 @@ impl<'o> Dispatcher<'o> {
     /// The step's working folder.
     pub(super) fn folder_of(&self, step: usize) -> Option<std::path::PathBuf> {
         let root = &self.workshop.environment.root;
-        let cwd = self.texts.cwd(&self.plan, &self.state, step).ok()?;
+        let cwd = self.texts.cwd(&self.state.plan, &self.state, step).ok()?;
         Some(cwd.map_or_else(|| root.clone(), |cwd| root.join(cwd)))
     }
 
@@ -607,7 +603,7 @@ impl<'o> Dispatcher<'o> {
         slot: Option<u32>,
         launch: runbook_core::render::Launch,
     ) {
-        let known = &self.plan.steps[step];
+        let known = &self.state.plan.steps[step];
         let description = Attempt {
             step: known.id.clone(),
             number: attempt,
@@ -638,8 +634,8 @@ impl<'o> Dispatcher<'o> {
         check: &Check,
         secrets: &SecretView<'_>,
     ) -> Result<(), String> {
-        let call = self.texts.probe(&self.plan, &self.state, step, check, secrets)?;
-        let known = &self.plan.steps[step];
+        let call = self.texts.probe(&self.state.plan, &self.state, step, check, secrets)?;
+        let known = &self.state.plan.steps[step];
         let (end, ended) = watch::channel(false);
         let task = CheckTask {
             step,
@@ -687,7 +683,7 @@ impl<'o> Dispatcher<'o> {
                 self.take(Input::Tick);
             }
             Wake::Tick => {
-                let view = View { plan: &self.plan, state: &self.state };
+                let view = View::of(&self.state);
                 self.observer.tick(now(), view);
             }
         }
@@ -709,14 +705,20 @@ impl<'o> Dispatcher<'o> {
             }
             Message::Attached { step, attempt, verdict } => self.attached_ended(step, attempt, verdict),
             Message::Judge { step, measured, own_success, reply } => {
-                let check = match &self.plan.steps[step].action {
+                let check = match &self.state.plan.steps[step].action {
                     Action::Check(check) => Some(check),
                     Action::Run(run) => run.background.as_ref(),
                     Action::Approve(_) | Action::Manual(_) => None,
                 };
                 if let Some(check) = check {
-                    let verdict =
-                        self.texts.judge_check(&self.plan, &self.state, step, check, &measured, own_success);
+                    let verdict = self.texts.judge_check(
+                        &self.state.plan,
+                        &self.state,
+                        step,
+                        check,
+                        &measured,
+                        own_success,
+                    );
                     let _ = reply.send(verdict);
                 }
             }
@@ -782,7 +784,7 @@ impl<'o> Dispatcher<'o> {
                 match self.signals_seen {
                     1 if signal == Signal::Interrupt && self.can_ask() => {
                         let running =
-                            self.tasks.keys().map(|step| self.plan.steps[*step].id.clone()).collect();
+                            self.tasks.keys().map(|step| self.state.plan.steps[*step].id.clone()).collect();
                         self.interruption = Some(self.operator.interrupted(running));
                     }
                     1 => self.stop(signal),
@@ -827,8 +829,8 @@ impl<'o> Dispatcher<'o> {
             return;
         }
         let Some((&step, gate)) = self.state.gates.iter().next() else { return };
-        let id = self.plan.steps[step].id.clone();
-        let question = self.plan.steps[step].action.question().map(|(_, question)| question);
+        let id = self.state.plan.steps[step].id.clone();
+        let question = self.state.plan.steps[step].action.question().map(|(_, question)| question);
         let refused = self.refused.take().filter(|(of, _)| *of == id).map(|(_, why)| why);
         let asked = Question {
             step: id.clone(),
@@ -843,7 +845,8 @@ impl<'o> Dispatcher<'o> {
     }
 
     fn next_steps(&self, step: usize) -> Vec<StepId> {
-        self.plan
+        self.state
+            .plan
             .steps
             .iter()
             .filter(|other| other.needs.contains(&step) && !other.finally)
@@ -855,10 +858,10 @@ impl<'o> Dispatcher<'o> {
     /// What was printed last by the step in question, or by what it needs.
     fn last_output(&self, step: usize) -> Vec<String> {
         const LINES: usize = 12;
-        let of = std::iter::once(step).chain(self.plan.steps[step].needs.iter().rev().copied());
+        let of = std::iter::once(step).chain(self.state.plan.steps[step].needs.iter().rev().copied());
         for index in of {
             let attempt = self.state.steps[index].attempts;
-            let path = self.workshop.dir.log_path(&self.plan.steps[index].id, attempt);
+            let path = self.workshop.dir.log_path(&self.state.plan.steps[index].id, attempt);
             if let Ok(lines) = crate::capture::CaptureLog::open(&path).and_then(|log| log.tail_lines(LINES))
                 && !lines.is_empty()
             {
@@ -958,8 +961,8 @@ impl<'o> Dispatcher<'o> {
                 continue;
             }
             let run = self.workshop.dir.run().as_str().to_owned();
-            let name = self.plan.steps[step].id.as_str().to_owned();
-            let grace: Duration = self.plan.steps[step].grace.into();
+            let name = self.state.plan.steps[step].id.as_str().to_owned();
+            let grace: Duration = self.state.plan.steps[step].grace.into();
             let messages = self.messages.clone();
             tokio::spawn(async move {
                 loop {

@@ -31,7 +31,7 @@ pub struct Noted {
 /// Where the run is held elsewhere, can't be read, or can't be written.
 pub fn note_answer(store: &Store, dir: &RunDir, answer: &Answer) -> Result<Noted, SessionError> {
     note(store, dir, |opened, circumstances| {
-        let (events, verdict) = record_answer(&opened.plan, &mut opened.state, answer, circumstances)?;
+        let (events, verdict) = record_answer(&mut opened.state, answer, circumstances)?;
         Ok((events, verdict.err()))
     })
 }
@@ -43,7 +43,7 @@ pub fn note_answer(store: &Store, dir: &RunDir, answer: &Answer) -> Result<Noted
 pub fn note_line(store: &Store, dir: &RunDir, by: &str, text: &str) -> Result<Noted, SessionError> {
     note(store, dir, |opened, circumstances| {
         let event = EventKind::Note { by: by.to_owned(), text: text.to_owned() };
-        opened.state.apply(&opened.plan, circumstances.now, &event)?;
+        opened.state.apply(circumstances.now, &event)?;
         Ok((vec![event], None))
     })
 }

@@ -163,9 +163,7 @@ pub fn plan_digest(text: &str) -> String {
 pub struct Opened {
     /// Its folder.
     pub dir: RunDir,
-    /// What it runs.
-    pub plan: Arc<Plan>,
-    /// Where it stands.
+    /// Where it stands, with the plan that it runs.
     pub state: RunState,
     /// Everything that was recorded.
     pub events: Vec<Event>,
@@ -195,11 +193,11 @@ pub fn open(dir: &RunDir) -> Result<Opened, SessionError> {
     }
     let plan: Plan =
         serde_json::from_slice(&bytes).map_err(|source| SessionError::Malformed { path, source })?;
-    let mut state = RunState::new(&plan);
+    let mut state = RunState::new(Arc::new(plan));
     for event in &events {
-        state.apply(&plan, event.at, &event.kind)?;
+        state.apply(event.at, &event.kind)?;
     }
-    Ok(Opened { dir: dir.clone(), plan: Arc::new(plan), state, events, replay })
+    Ok(Opened { dir: dir.clone(), state, events, replay })
 }
 
 /// The run's environment, and the digest of its file.
@@ -290,7 +288,6 @@ pub struct Held {
     pub run: RunId,
     /// Its folder.
     pub dir: RunDir,
-    plan: Arc<Plan>,
     state: RunState,
     opening: Opening,
     secrets: Secrets,
@@ -333,13 +330,11 @@ pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError
         environment_digest: Some(hex(&Sha256::digest(environment_text.as_bytes()))),
         ahead: new.ahead,
     };
-    let plan = Arc::new(new.plan);
-    let mut state = RunState::new(&plan);
-    state.apply(&plan, at, &created)?;
+    let mut state = RunState::new(Arc::new(new.plan));
+    state.apply(at, &created)?;
     Ok(Held {
         run: dir.run().clone(),
         dir,
-        plan,
         state,
         opening: Opening::New { created },
         secrets,
@@ -369,12 +364,6 @@ fn create_folder(store: &Store, id: Option<RunId>) -> Result<(RunDir, RunLock), 
 }
 
 impl Held {
-    /// The plan.
-    #[must_use]
-    pub fn plan(&self) -> Arc<Plan> {
-        Arc::clone(&self.plan)
-    }
-
     /// Runs a new run.
     ///
     /// # Errors
@@ -406,7 +395,6 @@ impl Held {
             default_shell: if bash.is_some() { "bash".into() } else { "sh".into() },
         };
         let dispatcher = Dispatcher::new(Parts {
-            plan: self.plan,
             state: self.state,
             texts,
             workshop,
@@ -475,14 +463,15 @@ pub async fn resume<R>(
     dir: &RunDir,
     outside: &IndexMap<String, String>,
     surroundings: Surroundings<'_>,
-    decide: impl FnOnce(&Plan, &RunState) -> Result<Carry, R>,
-) -> Result<Result<(Arc<Plan>, Ending), R>, SessionError> {
+    decide: impl FnOnce(&RunState) -> Result<Carry, R>,
+) -> Result<Result<Ending, R>, SessionError> {
     let lock = RunLock::acquire(dir, crate::store::lock::PATIENCE)?;
-    let Opened { plan, state, events, replay, .. } = open(dir)?;
-    let carry = match decide(&plan, &state) {
+    let Opened { state, events, replay, .. } = open(dir)?;
+    let carry = match decide(&state) {
         Ok(carry) => carry,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let plan = Arc::clone(&state.plan);
     let (environment, digest) = read_environment(dir)?;
     let recorded = state.created.as_ref().and_then(|created| created.environment_digest.clone());
     if recorded.is_some_and(|recorded| recorded != digest) {
@@ -526,7 +515,6 @@ pub async fn resume<R>(
     let held = Held {
         run: dir.run().clone(),
         dir: dir.clone(),
-        plan,
         state,
         opening: Opening::Again { replay },
         secrets,
@@ -535,9 +523,8 @@ pub async fn resume<R>(
         fold,
         lock,
     };
-    let plan = held.plan();
     let ending = held.carry_on(surroundings, first, recovery.attached, recovery.survivors).await?;
-    Ok(Ok((plan, ending)))
+    Ok(Ok(ending))
 }
 
 /// Whether a step took effect can't be decided while processes of it still run.

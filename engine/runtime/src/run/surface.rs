@@ -24,6 +24,14 @@ pub struct View<'a> {
     pub state: &'a RunState,
 }
 
+impl<'a> View<'a> {
+    /// What a state shows: itself, and the plan as it has grown.
+    #[must_use]
+    pub fn of(state: &'a RunState) -> Self {
+        Self { plan: &state.plan, state }
+    }
+}
+
 /// Sees everything that happens, after it is durable.
 pub trait Observer {
     /// An event, and its line in the journal.
