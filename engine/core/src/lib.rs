@@ -1,6 +1,7 @@
 //! The pure core of `runbook`: the language, the plan, the vocabulary of events
 //! and the decisions. It does no I/O, reads no clock and prints nothing.
 
+pub mod calendar;
 pub mod diagnostic;
 pub mod document;
 pub mod duration;
