@@ -123,7 +123,6 @@ impl RunState {
             }
         }
         let mut state = Self {
-            plan: Arc::clone(&plan),
             index: plan.steps.iter().enumerate().map(|(i, step)| (step.id.clone(), i)).collect(),
             names: plan
                 .steps
@@ -166,7 +165,9 @@ impl RunState {
             changed_inputs: BTreeMap::new(),
             resumes: 0,
             ahead: Vec::new(),
+            plan,
         };
+        let plan = Arc::clone(&state.plan);
         state.reindex(&plan);
         state
     }
