@@ -32,11 +32,12 @@ impl Desk {
     }
 
     pub(super) fn ahead(plan: Plan, ahead: Vec<AheadAnswer>) -> Self {
-        let mut state = RunState::new(std::sync::Arc::new(plan.clone()));
+        let scripts = vec![Script::default(); plan.steps.len()];
+        let mut state = RunState::new(std::sync::Arc::new(plan));
         let now = Moment::from_millis(1_795_000_000_000);
         state.apply(now, &created(ahead)).expect("the first event");
         Self {
-            scripts: vec![Script::default(); plan.steps.len()],
+            scripts,
             state,
             attendance: Attendance::Operator,
             survivors: BTreeMap::new(),
