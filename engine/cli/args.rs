@@ -144,11 +144,11 @@ pub(crate) struct Global {
     /// Show what would happen (as `plan` does)
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
-    /// Not supported yet
-    #[arg(long, global = true, value_name = "TAGS", hide = true)]
+    /// Only steps with one of these tags (approvals stay in)
+    #[arg(long, global = true, value_name = "T,…")]
     pub(crate) tags: Option<String>,
-    /// Not supported yet
-    #[arg(long, global = true, value_name = "TAGS", hide = true)]
+    /// No step with one of these tags (approvals stay in)
+    #[arg(long, global = true, value_name = "T,…")]
     pub(crate) skip_tags: Option<String>,
 }
 

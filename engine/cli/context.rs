@@ -46,13 +46,12 @@ impl Context {
         let _ = diary.try_init();
     }
 
-    /// Options of the contract that later versions have.
-    pub(crate) fn refuse_what_comes_later(&self) -> Result<(), CommandError> {
-        match (&self.global.tags, &self.global.skip_tags) {
-            (Some(_), _) => Err(CommandError::not_yet("--tags")),
-            (_, Some(_)) => Err(CommandError::not_yet("--skip-tags")),
-            (None, None) => Ok(()),
+    /// Tags choose among the steps of a plan; a run that exists has its own.
+    pub(crate) fn refuse_tags(&self) -> Result<(), CommandError> {
+        if self.global.tags.is_some() || self.global.skip_tags.is_some() {
+            return Err(CommandError::usage("--tags and --skip-tags choose steps when a run starts"));
         }
+        Ok(())
     }
 
     /// The runbooks that can be found from here.

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 fn execute(arguments: Arguments) -> u8 {
     let context = Context::new(arguments.global);
     context.start_tracing();
-    let result = context.refuse_what_comes_later().and_then(|()| dispatch(&context, arguments.command));
+    let result = dispatch(&context, arguments.command);
     result.unwrap_or_else(|error| {
         context.console.say(&error.to_text());
         error.kind.exit_code()

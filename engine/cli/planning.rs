@@ -8,7 +8,8 @@ use runbook_core::document::model::{Choices, Project, Runbook};
 use runbook_core::document::yaml::source_of_bytes;
 use runbook_core::document::{parse, parse_params_file, parse_project};
 use runbook_core::plan::{
-    BuildInput, GivenValue, InputFiles, OnFailure, Plan, ProjectInput, build, missing_params, validate,
+    BuildInput, GivenValue, InputFiles, OnFailure, Plan, ProjectInput, Selection, build, missing_params,
+    validate,
 };
 use runbook_core::source::Source;
 use runbook_runtime::run::hash_inputs;
@@ -51,8 +52,7 @@ pub(crate) fn load(context: &Context, file: RunbookFile) -> Result<(Option<Loade
     let broken = diagnostics.has_errors();
     findings.push((source.clone(), diagnostics));
     let mut project = None;
-    // The name is the path below the folder of runbooks, so that folder is as far above the file.
-    let folder = file.path.ancestors().nth(file.name.split('/').count());
+    let folder = folder_of(&file);
     let project_path = folder.map(|folder| folder.join(PROJECT)).filter(|path| path.is_file());
     if let Some(path) = project_path
         && let Some(source) = read(context, &path, &mut findings)?
@@ -72,6 +72,11 @@ pub(crate) fn load(context: &Context, file: RunbookFile) -> Result<(Option<Loade
         return Ok((None, findings));
     }
     Ok((Some(loaded), findings))
+}
+
+/// The folder of runbooks: the name is the path below it, so it is as far above the file.
+fn folder_of(file: &RunbookFile) -> Option<&Path> {
+    file.path.ancestors().nth(file.name.split('/').count())
 }
 
 /// Reads a file as text; what is no text is a finding.
@@ -131,17 +136,31 @@ pub(crate) fn plan(
             given.insert(name.to_owned(), GivenValue::Text(value));
         }
     }
-    let files = ProjectFiles { root: &loaded.file.root };
+    let selection = selection(context, loaded)?;
+    let files = ProjectFiles { root: &loaded.file.root, folder: folder_of(&loaded.file) };
     let input = BuildInput {
         document: &loaded.document,
         source: &loaded.source,
         stem: loaded.stem(),
         given: &given,
         on_failure: context.global.on_failure.map(on_failure).transpose()?,
+        selection: &selection,
         files: &files,
         project: loaded.project_input(),
     };
     build(&input).map_err(|diagnostics| say(context, &vec![(loaded.source.clone(), diagnostics)]))
+}
+
+/// What `--tags` and `--skip-tags` select of this runbook.
+fn selection(context: &Context, loaded: &Loaded) -> Result<Selection, CommandError> {
+    let words = |option: &Option<String>| -> Vec<String> {
+        let list = option.iter().flat_map(|list| list.split(','));
+        list.map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
+    };
+    let selection =
+        Selection { tags: words(&context.global.tags), skip_tags: words(&context.global.skip_tags) };
+    selection.check(&loaded.document).map_err(CommandError::usage)?;
+    Ok(selection)
 }
 
 fn on_failure(option: OnFailureOption) -> Result<OnFailure, CommandError> {
@@ -179,12 +198,19 @@ fn given(context: &Context, parameters: &Parameters) -> Result<IndexMap<String, 
 /// Hashes what steps name by `inputs`.
 struct ProjectFiles<'a> {
     root: &'a Path,
+    /// Where `project.yaml` is.
+    folder: Option<&'a Path>,
 }
 
 impl InputFiles for ProjectFiles<'_> {
     fn hash(&self, cwd: Option<&str>, globs: &[String]) -> Result<IndexMap<String, String>, String> {
         let folder = cwd.map_or_else(|| self.root.to_owned(), |cwd| self.root.join(cwd));
         hash_inputs(&folder, globs).map_err(|error| error.to_string())
+    }
+
+    fn calendar(&self, path: &str) -> Result<String, String> {
+        let folder = self.folder.unwrap_or(self.root);
+        std::fs::read_to_string(folder.join(path)).map_err(|error| format!("cannot read {path}: {error}"))
     }
 }
 

@@ -11,6 +11,7 @@ mod diagnostics;
 mod environment;
 mod exit_codes;
 mod gates;
+mod guards;
 mod order;
 mod outcomes;
 mod prompts;

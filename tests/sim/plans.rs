@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 use runbook_core::duration::Duration;
 use runbook_core::id::StepId;
 use runbook_core::plan::{
-    Action, Check, Command, Inputs, OnFailure, OnInterrupt, PLAN_FORMAT, Plan, Probe, Question, Retry, Run,
-    Step,
+    Action, Check, Command, Guards, Inputs, OnFailure, OnInterrupt, PLAN_FORMAT, Plan, Probe, Question,
+    Retry, Run, Step,
 };
 
 pub(crate) fn id(text: &str) -> StepId {
@@ -90,6 +90,7 @@ pub(crate) fn step(name: &str, needs: &[usize], action: Action) -> Step {
         needs: needs.to_vec(),
         finally: false,
         when: None,
+        guards: Guards::default(),
         action,
         timeout: None,
         grace: Duration::from_secs(10),
@@ -123,6 +124,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         secrets: IndexMap::new(),
         env: IndexMap::new(),
         pass_env: Vec::new(),
+        guards: Guards::default(),
         max_parallel: 16,
         outputs: IndexMap::new(),
         steps,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use runbook_core::id::StepId;
-use runbook_core::plan::{EvidenceRule, OnFailure, Plan, PlanLine, describe};
+use runbook_core::plan::{EvidenceRule, OnFailure, Plan, PlanLine, describe, describe_guards};
 use runbook_core::template::quote_for_display;
 use runbook_runtime::run::{plan_digest, plan_text};
 use runbook_runtime::sanitize::{Style as SanitizeStyle, sanitize};
@@ -46,6 +46,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     let plan = planning::plan(context, &loaded, &options.parameters)?;
     let digest = plan_digest(&plan_text(&plan));
     let lines = describe(&plan);
+    let (lock, window) = describe_guards(&plan);
     let text = match context.global.format {
         Format::Json => {
             let value = json!({
@@ -54,6 +55,8 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
                 "digest": digest,
                 "params": plan.params,
                 "max_parallel": plan.max_parallel,
+                "lock": lock,
+                "window": window,
                 "steps": lines,
             });
             format!("{value}\n")
@@ -76,6 +79,13 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
         let value = value.as_str().map_or_else(|| value.to_string(), quote_for_display);
         text.push_str(&wrap(&format!("  {name} = {}", harmless(&value)), width, "      "));
         text.push('\n');
+    }
+    let (lock, window) = describe_guards(plan);
+    for (what, guard) in [("lock", lock), ("window", window)] {
+        if let Some(guard) = guard {
+            text.push_str(&wrap(&format!("  {what}: {}", harmless(&guard)), width, "      "));
+            text.push('\n');
+        }
     }
     text.push_str(&format!("  {}\n", styled(DIM, format_args!("digest {digest}"))));
     let mut finally = false;
@@ -117,6 +127,9 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
     if let Some(title) = &line.title {
         notes.push(harmless(title));
     }
+    notes.extend(line.left_out.iter().map(|why| harmless(why)));
+    notes.extend(line.lock.iter().map(|lock| format!("under the lock {}", harmless(lock))));
+    notes.extend(line.window.iter().map(|window| format!("may start {}", harmless(window))));
     if let Some(when) = &line.when {
         notes.push(format!("when {}", harmless(when)));
     }

@@ -42,6 +42,7 @@ pub(crate) struct Options {
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     options.refuse_what_comes_later()?;
+    context.refuse_tags()?;
     let helper = drive::helper()?;
     let store = context.store()?;
     let run = store.resolve(&options.run)?;

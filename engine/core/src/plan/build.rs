@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::check::Checker;
+use super::guards::Guards;
 use super::input::{BuildInput, GivenValue, InputFiles, ProjectInput};
 use super::model::{OnFailure, PLAN_FORMAT, Plan, SecretSource};
 use super::names::Declared;
 use super::order::Order;
 use super::report::Report;
 use super::resolve::{Resolver, plain_params, values};
+use super::selection::Selection;
 use super::unsupported;
 use crate::diagnostic::Diagnostics;
 use crate::document::model::{Runbook, Secret};
@@ -26,7 +28,12 @@ const MAX_PARALLEL: u32 = 16;
 /// # Errors
 /// Every mistake that can be found before anything runs, none standing in the way of another.
 pub fn build(input: &BuildInput<'_>) -> Result<Plan, Diagnostics> {
-    let rest = Rest { given: input.given, files: input.files, on_failure: input.on_failure };
+    let rest = Rest {
+        given: input.given,
+        files: input.files,
+        on_failure: input.on_failure,
+        selection: input.selection,
+    };
     let (plan, diagnostics) = assemble(input.document, input.source, input.stem, input.project, Some(&rest));
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(plan) }
 }
@@ -42,6 +49,7 @@ struct Rest<'a> {
     given: &'a IndexMap<String, GivenValue>,
     files: &'a dyn InputFiles,
     on_failure: Option<OnFailure>,
+    selection: &'a Selection,
 }
 
 fn assemble(
@@ -62,6 +70,8 @@ fn assemble(
     let vars = project.map_or_else(IndexMap::new, all_vars);
     let on_failure = rest.and_then(|rest| rest.on_failure);
     let mut resolver = Resolver::new(checker, plan, vars, on_failure, rest.map(|rest| rest.files));
+    resolver.project = project;
+    resolver.selection = rest.map_or_else(Selection::default, |rest| rest.selection.clone());
     resolver.top();
     let mut steps: Vec<_> =
         (0..order.needs.len()).map(|index| resolver.step(index, index >= order.main_count)).collect();
@@ -110,6 +120,7 @@ fn skeleton(document: &Runbook, stem: &str, project: Option<ProjectInput<'_>>) -
         env: IndexMap::new(),
         pass_env,
         project_vars: IndexMap::new(),
+        guards: Guards::default(),
         max_parallel: document.max_parallel.map_or(MAX_PARALLEL, std::num::NonZeroU32::get),
         outputs: IndexMap::new(),
         steps: Vec::new(),

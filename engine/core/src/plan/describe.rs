@@ -36,6 +36,15 @@ pub struct PlanLine {
     /// Approvals above it that it does not wait for: it may run before they are given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_behind: Vec<StepId>,
+    /// Why tags leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
+    /// The times in which it may start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// The lock that it runs under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
     /// The expression that can skip it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
@@ -100,6 +109,15 @@ pub fn describe(plan: &Plan) -> Vec<PlanLine> {
         .enumerate()
         .map(|(index, step)| before.line(step, std::mem::take(&mut not_behind[index])))
         .collect()
+}
+
+/// The lock and the window of a whole run, for people.
+#[must_use]
+pub fn describe_guards(plan: &Plan) -> (Option<String>, Option<String>) {
+    let mut before = Before::new(plan);
+    let context = before.context_of(&IndexMap::new()).0;
+    let lock = plan.guards.lock.as_ref().map(|lock| before.text(&lock.name, &context));
+    (lock, plan.guards.window.as_ref().map(ToString::to_string))
 }
 
 /// For each step the approvals above it in the plan that it does not wait for. `finally` waits for all.
@@ -176,6 +194,9 @@ impl<'p> Before<'p> {
             group: None,
             finally: step.finally,
             not_behind,
+            left_out: step.guards.left_out.clone(),
+            window: step.guards.window.as_ref().map(ToString::to_string),
+            lock: step.guards.lock.as_ref().map(|lock| self.text(&lock.name, &context)),
             when: step.when.clone(),
             expect: expect.to_vec(),
             prompt: question.map(|question| self.text(&question.prompt, &context)),
@@ -207,6 +228,10 @@ impl<'p> Before<'p> {
 
     /// What is known, and the environment of a step with marks for what isn't.
     fn context(&mut self, step: &Step) -> (Context, IndexMap<String, String>) {
+        self.context_of(&step.env)
+    }
+
+    fn context_of(&mut self, env: &IndexMap<String, String>) -> (Context, IndexMap<String, String>) {
         let plan = self.plan;
         let mut context = Context::new();
         context.set_names(
@@ -220,7 +245,7 @@ impl<'p> Before<'p> {
         context.set_names("run", [("name", Value::from(plan.runbook.as_str()))]);
         context.set("project", project_value(&plan.project_vars));
         let mut environment: IndexMap<String, String> = IndexMap::new();
-        for (name, text) in plan.env.iter().chain(&step.env) {
+        for (name, text) in plan.env.iter().chain(env) {
             let value = self.marked(text, &context);
             environment.insert(name.clone(), value);
             context.set_names(

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::model::OnFailure;
+use super::selection::Selection;
 use crate::document::model::{ParamSpec, Project, Runbook};
 use crate::document::text::Data;
 use crate::source::Source;
@@ -19,6 +20,8 @@ pub struct BuildInput<'a> {
     pub given: &'a IndexMap<String, GivenValue>,
     /// `--on-failure`: where neither the step nor `defaults` says anything.
     pub on_failure: Option<OnFailure>,
+    /// `--tags`, `--skip-tags`.
+    pub selection: &'a Selection,
     /// The files that steps name by `inputs`.
     pub files: &'a dyn InputFiles,
     /// What runbooks share.
@@ -51,6 +54,12 @@ pub trait InputFiles {
     /// # Errors
     /// A glob that matches nothing, a file that can't be read: one line that says so.
     fn hash(&self, cwd: Option<&str>, globs: &[String]) -> Result<IndexMap<String, String>, String>;
+
+    /// The text of a calendar file, whose path is relative to `project.yaml`.
+    ///
+    /// # Errors
+    /// Why it can't be read: one line.
+    fn calendar(&self, path: &str) -> Result<String, String>;
 }
 
 /// The parameters that still need a value, in the author's order: what is asked for at a terminal.

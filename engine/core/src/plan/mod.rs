@@ -10,21 +10,25 @@
 mod build;
 mod check;
 mod describe;
+mod guards;
 mod input;
 mod model;
 mod names;
 mod order;
 mod report;
 mod resolve;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod unsupported;
 
 pub use build::{build, validate};
-pub use describe::{PlanLine, describe};
+pub use describe::{PlanLine, describe, describe_guards};
+pub use guards::{Guards, Lock, OnBusy, Outside};
 pub use input::{BuildInput, GivenValue, InputFiles, ProjectInput, missing_params};
 pub use model::{
     Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, PLAN_FORMAT,
     Plan, Probe, Question, Retry, Run, SecretSource, Step,
 };
 pub(crate) use resolve::project_value;
+pub use selection::Selection;

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::guards::Guards;
 use crate::duration::Duration;
 use crate::event::Gate;
 use crate::id::StepId;
@@ -49,6 +50,9 @@ pub struct Plan {
     pub project_vars: IndexMap<String, Value>,
     /// How many steps may run at a time.
     pub max_parallel: u32,
+    /// What must hold before the run starts.
+    #[serde(default, skip_serializing_if = "Guards::is_empty")]
+    pub guards: Guards,
     /// What a caller sees: expressions.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub outputs: IndexMap<String, String>,
@@ -88,6 +92,9 @@ pub struct Step {
     /// False skips the step: an expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// What must hold before each attempt.
+    #[serde(default, skip_serializing_if = "Guards::is_empty")]
+    pub guards: Guards,
     /// What it does.
     pub action: Action,
     /// Bounds one attempt.

@@ -68,8 +68,6 @@ const PROJECT: &[Refused<Project>] = &[
     ("channels", None, |project| !project.channels.is_empty()),
     ("escalation", None, |project| !project.escalation.is_empty()),
     ("targets", None, |project| !project.targets.is_empty()),
-    ("calendars", None, |project| !project.calendars.is_empty()),
-    ("keep", None, |project| project.keep.succeeded.is_some() || project.keep.failed.is_some()),
 ];
 
 /// Reports what a runbook uses of it.

@@ -99,6 +99,10 @@ impl<'a> Starting<'a> {
         if self.stops || (step.action.takes_slot() && self.free == 0) {
             return;
         }
+        if let Some(reason) = step.guards.left_out.clone() {
+            self.events.push(EventKind::StepSkipped { step: step.id.clone(), reason, by: None });
+            return;
+        }
         match self.is_wanted(index) {
             Ok(true) => {}
             Ok(false) => {

@@ -2,6 +2,7 @@
 
 mod action;
 mod environment;
+mod guards;
 mod params;
 mod step;
 

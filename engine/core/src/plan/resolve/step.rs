@@ -7,9 +7,10 @@ use crate::document::model::{self as document, Action, Probe, Runbook, Step};
 use crate::document::text::{Map, Text};
 use crate::duration::Duration;
 use crate::plan::check::Checker;
-use crate::plan::input::InputFiles;
+use crate::plan::input::{InputFiles, ProjectInput};
 use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, Step as Resolved};
 use crate::plan::names::{COMMAND_NAMES, Environment, Place, RUN_AT_THE_TOP, Reach, probe_names};
+use crate::plan::selection::Selection;
 use crate::template::{Context, Scope, SecretUse, Template, Value, value_from_json};
 
 /// Between SIGTERM and SIGKILL where nothing is said (language.md §3).
@@ -30,6 +31,10 @@ pub(in crate::plan) struct Resolver<'d> {
     pub(in crate::plan) on_failure: Option<OnFailure>,
     /// Absent where only mistakes are looked for.
     pub(in crate::plan) files: Option<&'d dyn InputFiles>,
+    /// What runbooks share: calendars above all.
+    pub(in crate::plan) project: Option<ProjectInput<'d>>,
+    /// `--tags`, `--skip-tags`.
+    pub(in crate::plan) selection: Selection,
     /// The top's variables, and those with `defaults`.
     env: Environment,
     default_env: Environment,
@@ -44,7 +49,8 @@ impl<'d> Resolver<'d> {
         files: Option<&'d dyn InputFiles>,
     ) -> Self {
         let (env, default_env) = (Environment::empty(), Environment::empty());
-        Self { checker, plan, vars, on_failure, files, env, default_env }
+        let (project, selection) = (None, Selection::default());
+        Self { checker, plan, vars, on_failure, files, project, selection, env, default_env }
     }
 
     fn runbook(&self) -> &'d Runbook {
@@ -66,6 +72,9 @@ impl<'d> Resolver<'d> {
         self.env = environment::environment(&entries(&runbook.env), &nothing);
         self.plan.env = texts(&runbook.env);
         self.title(runbook, place);
+        let env = self.env.clone();
+        let guarded = Place { env: &env, ..place };
+        self.plan.guards = self.guards(runbook.window.as_ref(), runbook.lock.as_ref(), guarded);
         self.defaults(runbook);
         let env = self.env.clone();
         let place = Place { reach: Reach::Everything, env: &env, run: Scope::RUN_NAMES, ..place };
@@ -169,6 +178,7 @@ impl<'d> Resolver<'d> {
         let shell = shell_argv(step.shell.as_ref().or(runbook.defaults.shell.as_ref()));
         self.common_texts(step, place);
         let action = self.action(step, place, &shell);
+        let guards = self.guards_of_step(step, &[], place);
         let outputs = self.outputs(step, place);
         let inputs = self.inputs(step);
         let defaults = &runbook.defaults;
@@ -181,6 +191,7 @@ impl<'d> Resolver<'d> {
             needs: Vec::new(),
             finally,
             when: step.when.as_ref().map(|when| when.to_string()),
+            guards,
             action: action?,
             timeout: timeout(step, defaults.timeout),
             grace: step.grace.or(defaults.grace).unwrap_or(GRACE),

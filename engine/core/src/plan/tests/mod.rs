@@ -26,6 +26,14 @@ impl InputFiles for SameFiles {
             })
             .collect()
     }
+
+    fn calendar(&self, path: &str) -> Result<String, String> {
+        if path.starts_with("missing") {
+            Err(format!("cannot read {path}"))
+        } else {
+            Ok("BEGIN:VCALENDAR\nEND:VCALENDAR\n".into())
+        }
+    }
 }
 
 /// A plan of a text, with values as typed, and a project where its text isn't empty.
@@ -48,6 +56,7 @@ fn plan_with(text: &str, given: &[(&str, &str)], project: &str) -> Result<Plan, 
         stem: "stem",
         given: &given,
         on_failure: None,
+        selection: &super::Selection::default(),
         files: &SameFiles,
         project: Some(ProjectInput { project: &parsed, source: &project_source }),
     };
