@@ -1,6 +1,7 @@
 //! The `runbook` command: reads the command line, hands over to the command, and ends with its exit status.
 
 mod args;
+mod calls;
 mod commands;
 mod console;
 mod context;

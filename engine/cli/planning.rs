@@ -15,6 +15,7 @@ use runbook_core::source::Source;
 use runbook_runtime::run::hash_inputs;
 
 use crate::args::{Format, OnFailure as OnFailureOption};
+use crate::calls::Called;
 use crate::commands::run::Parameters;
 use crate::context::Context;
 use crate::diagnostics::{all_of, to_text};
@@ -35,6 +36,8 @@ pub(crate) struct Loaded {
     pub(crate) document: Runbook,
     /// What the runbooks beside it share.
     pub(crate) project: Option<(Source, Project)>,
+    /// The runbooks that it calls.
+    called: Called,
 }
 
 /// A text with what is wrong in it.
@@ -62,13 +65,11 @@ pub(crate) fn load(context: &Context, file: RunbookFile) -> Result<(Option<Loade
         project = parsed.map(|parsed| (source, parsed));
     }
     let Some(document) = document else { return Ok((None, findings)) };
-    let loaded = Loaded { file, source, document, project };
+    let called = Called::by(context, source.name(), &document, &mut findings)?;
+    let loaded = Loaded { file, source, document, project, called };
     if broken {
         // What the plan adds is worth saying all the same.
-        findings.push((
-            loaded.source.clone(),
-            validate(&loaded.document, &loaded.source, loaded.project_input()),
-        ));
+        findings.extend(loaded.validate());
         return Ok((None, findings));
     }
     Ok((Some(loaded), findings))
@@ -80,7 +81,11 @@ fn folder_of(file: &RunbookFile) -> Option<&Path> {
 }
 
 /// Reads a file as text; what is no text is a finding.
-fn read(context: &Context, path: &Path, findings: &mut Findings) -> Result<Option<Source>, CommandError> {
+pub(crate) fn read(
+    context: &Context,
+    path: &Path,
+    findings: &mut Findings,
+) -> Result<Option<Source>, CommandError> {
     let shown = path.strip_prefix(&context.environment.current_dir).unwrap_or(path).display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|error| CommandError::usage(format!("cannot read {shown}")).with_cause(&error))?;
@@ -103,8 +108,24 @@ impl Loaded {
     }
 
     /// Mistakes that need neither values nor files to be found.
-    pub(crate) fn validate(&self) -> Diagnostics {
-        validate(&self.document, &self.source, self.project_input())
+    pub(crate) fn validate(&self) -> Findings {
+        self.by_file(validate(&self.document, &self.source, self.project_input(), &self.called))
+    }
+
+    /// Mistakes with the texts that they are in: its own, the project's or one of a runbook that it calls.
+    fn by_file(&self, diagnostics: Diagnostics) -> Findings {
+        let project = self.project.iter().map(|(source, _)| source);
+        let mut findings: Findings = std::iter::once(&self.source)
+            .chain(project)
+            .chain(self.called.sources())
+            .map(|source| (source.clone(), Diagnostics::new()))
+            .collect();
+        for diagnostic in diagnostics.into_sorted() {
+            let place = findings.iter().position(|(source, _)| *source.name() == *diagnostic.file);
+            findings[place.unwrap_or(0)].1.push(diagnostic);
+        }
+        findings.retain(|(_, diagnostics)| !diagnostics.is_empty());
+        findings
     }
 
     /// The stem of its file: its name where it gives itself none.
@@ -146,9 +167,10 @@ pub(crate) fn plan(
         on_failure: context.global.on_failure.map(on_failure).transpose()?,
         selection: &selection,
         files: &files,
+        calls: &loaded.called,
         project: loaded.project_input(),
     };
-    build(&input).map_err(|diagnostics| say(context, &vec![(loaded.source.clone(), diagnostics)]))
+    build(&input).map_err(|diagnostics| say(context, &loaded.by_file(diagnostics)))
 }
 
 /// What `--tags` and `--skip-tags` select of this runbook.

@@ -3,7 +3,7 @@
 
 use indexmap::IndexMap;
 use runbook_core::event::Outcome;
-use runbook_core::plan::Plan;
+use runbook_core::plan::{Action, Items, Plan};
 use runbook_core::schedule::{AttemptResult, RenderedQuestion, Renderer, Shown};
 use runbook_core::state::RunState;
 use serde_json::Value;
@@ -85,6 +85,22 @@ impl Texts<'_> {
 impl Renderer for Texts<'_> {
     fn when(&self, _: &Plan, _: &RunState, step: usize) -> Result<bool, String> {
         self.0.get(step).map_or(Ok(true), |script| script.when.clone())
+    }
+
+    fn items(&self, plan: &Plan, _: &RunState, step: usize) -> Result<Vec<Value>, String> {
+        let Action::Each(each) = &plan.steps[step].action else { return Err("no items".into()) };
+        match &each.items {
+            Items::List(list) => Ok(list.clone()),
+            Items::Expression(_) => Err("not a list".into()),
+        }
+    }
+
+    fn results(&self, _: &Plan, _: &RunState, _: usize) -> Result<IndexMap<String, Value>, String> {
+        Ok(IndexMap::new())
+    }
+
+    fn until(&self, _: &Plan, state: &RunState, step: usize) -> Result<bool, String> {
+        Ok(state.steps[step].attempts_in_round >= 2)
     }
 
     fn shown(&self, plan: &Plan, _: &RunState, step: usize) -> Result<Shown, String> {

@@ -34,7 +34,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         let (loaded, found) = planning::load(context, file)?;
         findings.extend(found);
         if let Some(loaded) = loaded {
-            findings.push((loaded.source.clone(), loaded.validate()));
+            findings.extend(loaded.validate());
         }
     }
     let has_errors = planning::has_errors(&findings);

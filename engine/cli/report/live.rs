@@ -61,12 +61,12 @@ impl Live {
     fn start(&mut self, event: &Event, view: View<'_>) {
         let EventKind::StepStarted { step: id, attempt, command, .. } = &event.kind else { return };
         let Some(step) = step_of(view.plan, view.state, id) else { return };
-        if step.action.question().is_some() {
+        if !step.action.takes_slot() {
             return;
         }
         let hold = match &step.action {
             Action::Check(check) => check.hold.map(Into::into),
-            Action::Run(_) | Action::Approve(_) | Action::Manual(_) => None,
+            _ => None,
         };
         let shown = self.running.values().filter(|running| running.bar.is_some()).count();
         let bar = (shown < LINES_MAX).then(|| {

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use indexmap::IndexMap;
 
 use super::check::Checker;
 use super::guards::Guards;
-use super::input::{BuildInput, GivenValue, InputFiles, ProjectInput};
+use super::input::{BuildInput, Calls, GivenValue, InputFiles, ProjectInput};
 use super::model::{OnFailure, PLAN_FORMAT, Plan, SecretSource};
 use super::names::Declared;
 use super::order::Order;
@@ -34,14 +35,20 @@ pub fn build(input: &BuildInput<'_>) -> Result<Plan, Diagnostics> {
         on_failure: input.on_failure,
         selection: input.selection,
     };
-    let (plan, diagnostics) = assemble(input.document, input.source, input.stem, input.project, Some(&rest));
+    let (plan, diagnostics) =
+        assemble(input.document, input.source, input.stem, input.project, input.calls, Some(&rest));
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(plan) }
 }
 
 /// Every mistake that can be found without values and files.
 #[must_use]
-pub fn validate(document: &Runbook, source: &Source, project: Option<ProjectInput<'_>>) -> Diagnostics {
-    assemble(document, source, "", project, None).1
+pub fn validate(
+    document: &Runbook,
+    source: &Source,
+    project: Option<ProjectInput<'_>>,
+    calls: &dyn Calls,
+) -> Diagnostics {
+    assemble(document, source, "", project, calls, None).1
 }
 
 /// What a plan needs beside what is written.
@@ -57,38 +64,36 @@ fn assemble(
     source: &Source,
     stem: &str,
     project: Option<ProjectInput<'_>>,
+    calls: &dyn Calls,
     rest: Option<&Rest<'_>>,
 ) -> (Plan, Diagnostics) {
     let mut report = Report::new(source);
     unsupported::refuse(document, &mut report);
     let params = rest.map_or_else(IndexMap::new, |rest| values(document, rest.given, &mut report));
-    let order = Order::of(&document.steps, &document.finally, &mut report);
+    let order = Rc::new(Order::of(&document.steps, &document.finally, &mut report));
     let mut plan = skeleton(document, stem, project);
     plan.params = params;
-    let declared = Declared::new(document, project.map(|input| input.project), &order);
+    let declared = Declared::new(document, project.map(|input| input.project), order, calls, source.name());
     let checker = Checker { declared, report, used_vars: RefCell::new(BTreeSet::new()) };
     let vars = project.map_or_else(IndexMap::new, all_vars);
     let on_failure = rest.and_then(|rest| rest.on_failure);
-    let mut resolver = Resolver::new(checker, plan, vars, on_failure, rest.map(|rest| rest.files));
+    let mut resolver = Resolver::new(checker, plan, vars, on_failure, rest.map(|rest| rest.files), calls);
     resolver.project = project;
     resolver.selection = rest.map_or_else(Selection::default, |rest| rest.selection.clone());
+    resolver.stack.push((source.name().to_owned(), resolver.plan.runbook.clone()));
     resolver.top();
-    let mut steps: Vec<_> =
-        (0..order.needs.len()).map(|index| resolver.step(index, index >= order.main_count)).collect();
-    let Resolver { mut checker, mut plan, vars, .. } = resolver;
-    // Whoever planned a document that was read with errors must not get a plan without the steps that have them.
-    if let Some(lost) = steps.iter().position(Option::is_none).filter(|_| !checker.report.has_errors()) {
-        let span = checker.declared.steps[lost].id.span();
-        checker.report.error("no-action", span, "this step has mistakes");
-    }
-    for index in &order.sequence {
-        let Some(mut step) = steps[*index].take() else { continue };
-        step.needs = order.needs[*index].iter().filter_map(|need| order.position[*need]).collect();
-        step.needs.sort_unstable();
-        plan.steps.push(step);
+    let steps = resolver.list();
+    let Resolver { checker, mut plan, vars, secrets, pass_env, foreign, .. } = resolver;
+    plan.steps = steps;
+    plan.secrets = secrets;
+    for name in pass_env {
+        if !plan.pass_env.contains(&name) {
+            plan.pass_env.push(name);
+        }
     }
     plan.project_vars = used_vars(vars, &checker.used_vars.borrow());
     let mut diagnostics = checker.report.into_diagnostics();
+    diagnostics.extend(foreign);
     if let Some(project) = project {
         diagnostics.extend(unsupported::refuse_project(project));
     }
@@ -96,7 +101,7 @@ fn assemble(
 }
 
 /// A plan without values and steps.
-fn skeleton(document: &Runbook, stem: &str, project: Option<ProjectInput<'_>>) -> Plan {
+pub(super) fn skeleton(document: &Runbook, stem: &str, project: Option<ProjectInput<'_>>) -> Plan {
     let name = document.name.as_ref().map_or_else(|| stem.to_owned(), Text::to_string);
     let mut pass_env: Vec<String> = Vec::new();
     let shared = project.iter().flat_map(|input| &input.project.pass_env);

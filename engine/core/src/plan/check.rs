@@ -47,7 +47,8 @@ impl Checker<'_> {
         if template.is_literal() {
             return;
         }
-        if let Err(errors) = ShellScript::compile(&template, dialect, &|reference| is_plain(plan, reference))
+        if let Err(errors) =
+            ShellScript::compile(&template, dialect, &|reference| is_plain(plan, None, reference))
         {
             self.report.template(text, errors);
         }
@@ -86,6 +87,13 @@ impl Checker<'_> {
             return;
         }
         let steps = StepsInReach { declared: &self.declared, reach: place.reach };
+        let with_item: Vec<&str>;
+        let bare = if place.item {
+            with_item = place.bare.iter().chain(&["item", "index"]).copied().collect();
+            &with_item[..]
+        } else {
+            place.bare
+        };
         let scope = Scope {
             params: &self.declared.params,
             env: &place.env.names,
@@ -94,7 +102,7 @@ impl Checker<'_> {
             project_vars: &self.declared.project_vars,
             run: place.run,
             steps: &steps,
-            bare: place.bare,
+            bare,
         };
         let errors = scope.check(references);
         self.report.template(text, errors);

@@ -275,7 +275,7 @@ impl<'p> Before<'p> {
             return Some(script.to_owned());
         }
         let template = self.with_marks(script)?;
-        let plain = |reference: &Reference| is_plain(self.plan, reference);
+        let plain = |reference: &Reference| is_plain(self.plan, step.group, reference);
         let compiled = ShellScript::compile(&template, dialect_of(&step.shell), &plain).ok()?;
         compiled.render(context).ok().map(|rendered| rendered.display)
     }

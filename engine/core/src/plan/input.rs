@@ -24,6 +24,8 @@ pub struct BuildInput<'a> {
     pub selection: &'a Selection,
     /// The files that steps name by `inputs`.
     pub files: &'a dyn InputFiles,
+    /// The runbooks that steps call.
+    pub calls: &'a dyn Calls,
     /// What runbooks share.
     pub project: Option<ProjectInput<'a>>,
 }
@@ -60,6 +62,45 @@ pub trait InputFiles {
     /// # Errors
     /// Why it can't be read: one line.
     fn calendar(&self, path: &str) -> Result<String, String>;
+}
+
+/// The runbooks that steps call: found and read before, so that nothing is looked for while a plan is made.
+pub trait Calls {
+    /// The runbook that a name means in a file.
+    ///
+    /// # Errors
+    /// Where there is none, or it has mistakes that keep it from being read.
+    fn find(&self, file: &str, name: &str) -> Result<CalledRunbook<'_>, UnknownCall>;
+}
+
+/// A runbook that a step calls.
+#[derive(Clone, Copy)]
+pub struct CalledRunbook<'a> {
+    /// What it says.
+    pub document: &'a Runbook,
+    /// Its text, in which its mistakes are shown.
+    pub source: &'a Source,
+    /// The stem of its file: its name where it gives itself none.
+    pub stem: &'a str,
+}
+
+/// Why there is no runbook of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownCall {
+    /// What to say.
+    pub message: String,
+    /// How to go on, where that is known.
+    pub help: Option<String>,
+}
+
+/// No runbook calls another: where only one text is at hand.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoCalls;
+
+impl Calls for NoCalls {
+    fn find(&self, _: &str, name: &str) -> Result<CalledRunbook<'_>, UnknownCall> {
+        Err(UnknownCall { message: format!("there is no runbook `{name}`"), help: None })
+    }
 }
 
 /// The parameters that still need a value, in the author's order: what is asked for at a terminal.

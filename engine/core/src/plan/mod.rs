@@ -2,6 +2,7 @@
 //!
 //! - `input` says what a plan is made of, `model` what it is;
 //! - `build` is the way from the one to the other;
+//! - `structure` is what holds steps: groups, calls and steps with items;
 //! - `order` knows what waits for what, `names` what each place can see, `check` whether a text is right there;
 //! - `resolve` gives every key its value;
 //! - `describe` shows a plan before there is a run;
@@ -18,6 +19,7 @@ mod order;
 mod report;
 mod resolve;
 mod selection;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod unsupported;
@@ -25,10 +27,14 @@ mod unsupported;
 pub use build::{build, validate};
 pub use describe::{PlanLine, describe, describe_guards};
 pub use guards::{Guards, Lock, OnBusy, Outside};
-pub use input::{BuildInput, GivenValue, InputFiles, ProjectInput, missing_params};
+pub use input::{
+    BuildInput, CalledRunbook, Calls, GivenValue, InputFiles, NoCalls, ProjectInput, UnknownCall,
+    missing_params,
+};
 pub use model::{
     Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, PLAN_FORMAT,
     Plan, Probe, Question, Retry, Run, SecretSource, Step,
 };
 pub(crate) use resolve::project_value;
 pub use selection::Selection;
+pub use structure::{Batch, Binding, Call, Each, Group, Item, Items, Repeat};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::guards::Guards;
+use super::structure::{Call, Each, Group, Item};
 use crate::duration::Duration;
 use crate::event::Gate;
 use crate::id::StepId;
@@ -89,6 +90,15 @@ pub struct Step {
     /// Whether it stands under `finally`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub finally: bool,
+    /// The group, call or step with items that it belongs to, by index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<usize>,
+    /// Whether it stands under the `finally` of the called runbook that it belongs to.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cleanup: bool,
+    /// The item that it is for; never in a frozen plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<Item>,
     /// False skips the step: an expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
@@ -163,6 +173,12 @@ pub enum Action {
     Approve(Question),
     /// Work done by a person.
     Manual(Question),
+    /// A group of steps.
+    Steps(Group),
+    /// Another runbook, inlined.
+    Call(Box<Call>),
+    /// A step that runs once per item.
+    Each(Box<Each>),
 }
 
 /// A command.
@@ -364,6 +380,9 @@ impl Action {
             Self::Check(_) => "check",
             Self::Approve(_) => "approve",
             Self::Manual(_) => "manual",
+            Self::Steps(_) => "steps",
+            Self::Call(_) => "call",
+            Self::Each(each) => each.body.first().map_or("steps", |step| step.action.kind()),
         }
     }
 
@@ -373,7 +392,7 @@ impl Action {
         match self {
             Self::Approve(question) => Some((Gate::Approve, question)),
             Self::Manual(question) => Some((Gate::Manual, question)),
-            Self::Run(_) | Self::Check(_) => None,
+            Self::Run(_) | Self::Check(_) | Self::Steps(_) | Self::Call(_) | Self::Each(_) => None,
         }
     }
 
@@ -393,7 +412,7 @@ impl Action {
     /// Whether it takes one of the places that `max_parallel` gives.
     #[must_use]
     pub fn takes_slot(&self) -> bool {
-        self.question().is_none()
+        self.question().is_none() && !self.is_container()
     }
 }
 

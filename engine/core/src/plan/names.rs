@@ -3,6 +3,9 @@
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 
+use std::rc::Rc;
+
+use super::input::Calls;
 use super::order::Order;
 use crate::document::model::{Action, Probe, Project, Runbook, Step};
 use crate::template::{Names, SecretUse, StepNames, StepScope, StepUse, canonical_name};
@@ -86,6 +89,8 @@ pub(super) struct Place<'a> {
     pub(super) env: &'a Environment,
     pub(super) run: &'a [&'a str],
     pub(super) bare: &'a [&'a str],
+    /// Whether it is inside a step with items: `item` and `index` are known.
+    pub(super) item: bool,
 }
 
 impl<'a> Place<'a> {
@@ -116,18 +121,25 @@ pub(super) struct Declared<'d> {
     pub(super) secrets: Names,
     pub(super) project_vars: Names,
     pub(super) steps: Vec<&'d Step>,
-    pub(super) order: &'d Order,
+    pub(super) order: Rc<Order>,
+    /// The names around a group, and its place among them.
+    pub(super) outer: Option<(Box<Declared<'d>>, usize)>,
+    calls: &'d dyn Calls,
+    file: String,
     by_name: HashMap<String, usize>,
     listed: Cell<usize>,
 }
 
 impl<'d> Declared<'d> {
-    pub(super) fn new(runbook: &'d Runbook, project: Option<&Project>, order: &'d Order) -> Self {
+    pub(super) fn new(
+        runbook: &'d Runbook,
+        project: Option<&Project>,
+        order: Rc<Order>,
+        calls: &'d dyn Calls,
+        file: &str,
+    ) -> Self {
         let steps: Vec<&Step> = runbook.top_steps().collect();
-        let mut by_name = HashMap::with_capacity(steps.len());
-        for (index, step) in steps.iter().enumerate() {
-            by_name.entry(canonical_name(&step.id)).or_insert(index);
-        }
+        let by_name = by_name(&steps);
         let vars = project
             .map_or_else(Names::none, |project| Names::known(project.vars.keys().map(|key| key.as_str())));
         Self {
@@ -137,15 +149,49 @@ impl<'d> Declared<'d> {
             project_vars: vars,
             steps,
             order,
+            outer: None,
+            calls,
+            file: file.to_owned(),
             by_name,
             listed: Cell::new(0),
         }
+    }
+
+    /// What is declared inside a group of the same runbook.
+    pub(super) fn inside(&self, steps: &'d [Step], order: Rc<Order>) -> Self {
+        let steps: Vec<&Step> = steps.iter().collect();
+        Self {
+            runbook: self.runbook,
+            params: self.params.clone(),
+            secrets: self.secrets.clone(),
+            project_vars: self.project_vars.clone(),
+            by_name: by_name(&steps),
+            steps,
+            order,
+            outer: None,
+            calls: self.calls,
+            file: self.file.clone(),
+            listed: Cell::new(self.listed.get()),
+        }
+    }
+
+    /// The same with the project's variables of a caller.
+    pub(super) fn with_project_vars(self, project_vars: Names) -> Self {
+        Self { project_vars, ..self }
     }
 
     /// The step of this name, `-` and `_` being the same.
     pub(super) fn step(&self, id: &str) -> Option<usize> {
         self.by_name.get(id).or_else(|| self.by_name.get(&canonical_name(id))).copied()
     }
+}
+
+fn by_name(steps: &[&Step]) -> HashMap<String, usize> {
+    let mut by_name = HashMap::with_capacity(steps.len());
+    for (index, step) in steps.iter().enumerate() {
+        by_name.entry(canonical_name(&step.id)).or_insert(index);
+    }
+    by_name
 }
 
 /// The steps as one place sees them.
@@ -156,7 +202,9 @@ pub(super) struct StepsInReach<'c, 'd> {
 
 impl StepScope for StepsInReach<'_, '_> {
     fn find(&self, id: &str) -> Option<StepUse> {
-        let found = self.declared.step(id)?;
+        let Some(found) = self.declared.step(id) else {
+            return self.find_inside(id).or_else(|| self.find_around(id));
+        };
         let available = match self.reach {
             Reach::Nothing => false,
             Reach::Everything => true,
@@ -167,7 +215,14 @@ impl StepScope for StepsInReach<'_, '_> {
             }
         };
         Some(if available {
-            StepUse::Available(step_names(self.declared.steps[found]))
+            let step = self.declared.steps[found];
+            // Itself, a step with items is the item.
+            let itself = self.reach == Reach::BeforeAndItself(found);
+            StepUse::Available(if itself {
+                names_of_one(step, self.declared)
+            } else {
+                step_names(step, self.declared)
+            })
         } else {
             StepUse::NotFinished
         })
@@ -183,10 +238,76 @@ impl StepScope for StepsInReach<'_, '_> {
     }
 }
 
+impl StepsInReach<'_, '_> {
+    /// A step inside a group or call, by its dotted name.
+    fn find_inside(&self, id: &str) -> Option<StepUse> {
+        let (first, rest) = id.split_once('.')?;
+        let holder = self.declared.steps[self.declared.step(first)?];
+        let names = names_inside(holder, rest, self.declared, &self.declared.file, 0)?;
+        Some(match self.find(first)? {
+            StepUse::Available(_) => StepUse::Available(names),
+            other => other,
+        })
+    }
+
+    /// A step around the group: surely finished where it is that before the group begins.
+    fn find_around(&self, id: &str) -> Option<StepUse> {
+        let (outer, at) = self.declared.outer.as_ref()?;
+        let reach = if self.reach == Reach::Nothing { Reach::Nothing } else { Reach::Before(*at) };
+        StepsInReach { declared: outer, reach }.find(id)
+    }
+}
+
+/// How deep runbooks may call each other, where it is only looked for names.
+const CALLS_MAX: usize = 32;
+
+fn names_inside(
+    holder: &Step,
+    rest: &str,
+    declared: &Declared<'_>,
+    file: &str,
+    depth: usize,
+) -> Option<StepNames> {
+    // Which items there are is only known in the run.
+    if holder.for_each.is_some() || depth > CALLS_MAX {
+        return None;
+    }
+    let (name, further) = rest.split_once('.').map_or((rest, None), |(name, rest)| (name, Some(rest)));
+    let named = |step: &&Step| canonical_name(&step.id) == canonical_name(name);
+    let (found, file) = match &holder.action {
+        Action::Steps(group) => (group.steps.iter().find(named)?, file),
+        Action::Call(call) => {
+            let called = declared.calls.find(file, &call.call).ok()?;
+            (called.document.top_steps().find(named)?, called.source.name())
+        }
+        _ => return None,
+    };
+    match further {
+        Some(further) => names_inside(found, further, declared, file, depth + 1),
+        None => Some(step_names(found, declared)),
+    }
+}
+
 /// What a finished step has.
-fn step_names(step: &Step) -> StepNames {
+fn step_names(step: &Step, around: &Declared<'_>) -> StepNames {
+    if step.for_each.is_some() {
+        let fields = Names::known(COMMON_FIELDS.iter().chain(&["items"]).copied());
+        return StepNames { fields, outputs: Names::none(), answers: Names::none() };
+    }
+    names_of_one(step, around)
+}
+
+fn names_of_one(step: &Step, around: &Declared<'_>) -> StepNames {
     let declared = || Names::known(step.outputs.keys().map(|key| key.as_str()));
     let (own, outputs): (&[&str], Names) = match &step.action {
+        Action::Steps(_) => (&[], declared()),
+        Action::Call(call) => match around.calls.find(&around.file, &call.call) {
+            Ok(called) => {
+                let given = called.document.outputs.keys().chain(step.outputs.keys());
+                (&[], Names::known(given.map(|name| name.as_str())))
+            }
+            Err(_) => (&[], Names::Open),
+        },
         // What a command appends to RUNBOOK_OUTPUT is only known when it has.
         Action::Run(_) => (COMMAND_NAMES, Names::Open),
         Action::Check(check) => match &check.probe {

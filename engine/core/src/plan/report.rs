@@ -33,6 +33,11 @@ impl Report {
         &self.source
     }
 
+    /// The text's name.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
     pub(super) fn into_diagnostics(self) -> Diagnostics {
         self.diagnostics
     }

@@ -35,17 +35,13 @@ const STEP: &[Refused<Step>] = &[
     ("escalate", None, |step| step.escalate.is_some()),
     ("lock", None, |step| step.lock.is_some()),
     ("window", None, |step| step.window.is_some()),
-    ("for_each", None, |step| step.for_each.is_some()),
-    ("max_parallel", None, |step| step.max_parallel.is_some()),
-    ("batches", None, |step| step.batches.is_some()),
-    ("max_failures", None, |step| step.max_failures.is_some()),
     ("on", None, |step| step.on.is_some()),
     ("on_failure", Some("`on_failure: ask`"), |step| step.on_failure == Some(OnFailure::Ask)),
     ("interactive", None, |step| matches!(&step.action, Action::Run(run) if run.interactive)),
 ];
 
 /// Actions that no step can have yet.
-const ACTIONS: &[&str] = &["choose", "wait", "http", "notify", "call", "steps"];
+const ACTIONS: &[&str] = &["choose", "wait", "http", "notify"];
 
 /// Probes that no check can have yet.
 const PROBES: &[&str] = &["dns", "tls", "prometheus", "postgres", "redis", "disk"];
@@ -77,7 +73,7 @@ pub(super) fn refuse(runbook: &Runbook, report: &mut Report) {
     refusal.of(DEFAULTS, runbook, &[Segment::Key("defaults")]);
     for (list, steps) in [("steps", &runbook.steps), ("finally", &runbook.finally)] {
         for (index, step) in steps.iter().enumerate() {
-            refusal.step(step, [Segment::Key(list), Segment::Index(index)]);
+            refusal.step(step, &[Segment::Key(list), Segment::Index(index)]);
         }
     }
 }
@@ -122,23 +118,32 @@ impl<'r> Refusal<'r> {
         self.report.error("not-supported-yet", span, message);
     }
 
-    fn step(&mut self, step: &Step, path: [Segment; 2]) {
-        self.of(STEP, step, &path);
+    fn step(&mut self, step: &Step, path: &[Segment]) {
+        self.of(STEP, step, path);
         let action = step.action.key();
         if let Some(key) = ACTIONS.iter().find(|known| **known == action) {
-            self.refuse(key, None, &path);
+            self.refuse(key, None, path);
         }
-        let [list, index] = path;
+        let below = |keys: &[&'static str]| -> Vec<Segment> {
+            path.iter().copied().chain(keys.iter().map(|key| Segment::Key(key))).collect()
+        };
         match &step.action {
-            Action::Check(check) => self.check(check, &[list, index, Segment::Key("check")]),
+            Action::Check(check) => self.check(check, &below(&["check"])),
             Action::Run(run) => {
                 if let Some(background) = &run.background {
-                    let path = [list, index, Segment::Key("background"), Segment::Key("ready")];
+                    let path = below(&["background", "ready"]);
                     self.check(&background.ready, &path);
                 }
             }
-            Action::Approve(approve) => self.approve(approve, &[list, index, Segment::Key("approve")]),
-            Action::Manual(manual) => self.manual(manual, &[list, index, Segment::Key("manual")]),
+            Action::Approve(approve) => self.approve(approve, &below(&["approve"])),
+            Action::Manual(manual) => self.manual(manual, &below(&["manual"])),
+            Action::Steps(group) => {
+                for (index, step) in group.steps.iter().enumerate() {
+                    let mut path = below(&["steps"]);
+                    path.push(Segment::Index(index));
+                    self.step(step, &path);
+                }
+            }
             _ => {}
         }
     }

@@ -93,12 +93,14 @@ pub(super) struct Sight<'a> {
     pub(super) missing: Missing,
     /// The step whose text it is: its `env` is in sight.
     pub(super) step: Option<usize>,
+    /// The group, call or step with items whose names are in sight before those around it.
+    pub(super) scope: Option<usize>,
 }
 
 impl Sight<'_> {
     /// The context for texts that use these names, and no more than that is loaded.
     pub(super) fn context(&self, references: &[&Reference]) -> Result<Context, String> {
-        let mut context = self.base();
+        let mut context = self.base()?;
         let uses =
             |name: &str| references.iter().any(|reference| reference.path.first().is_some_and(|p| p == name));
         if uses("env") {
@@ -119,21 +121,25 @@ impl Sight<'_> {
         Ok(context)
     }
 
-    fn base(&self) -> Context {
+    fn base(&self) -> Result<Context, String> {
         let mut context = Context::new();
         context.set_names(
             "params",
-            self.plan.params.iter().map(|(name, value)| (name.clone(), value_from_json(value))),
+            self.params()?.into_iter().map(|(name, value)| (name, value_from_json(&value))),
         );
+        if let Some(item) = self.step.or(self.scope).and_then(|step| self.plan.item_of(step)) {
+            context.set("item", value_from_json(&item.value));
+            context.set("index", Value::from(item.index));
+        }
         context.set("project", project_value(&self.plan.project_vars));
         context.set_names(
             "secrets",
-            self.plan.secrets.keys().map(|name| {
+            self.secret_names().into_iter().map(|(name, of_plan)| {
                 let value = match self.secrets {
-                    SecretView::Masked => secret_mask(name),
-                    SecretView::Real(value_of) => value_of(name).unwrap_or_else(|| secret_mask(name)),
+                    SecretView::Masked => secret_mask(of_plan),
+                    SecretView::Real(value_of) => value_of(of_plan).unwrap_or_else(|| secret_mask(of_plan)),
                 };
-                (name.clone(), Value::from(value))
+                (name, Value::from(value))
             }),
         );
         let outcome = self.state.outcome.unwrap_or_else(|| self.state.verdict(self.plan));
@@ -152,18 +158,29 @@ impl Sight<'_> {
                 ("failed", Value::from(outcome != RunOutcome::Succeeded)),
             ],
         );
-        context
+        Ok(context)
     }
 
     /// The declared environment, rendered: the plan's, then the step's; each
     /// sees those before it.
     pub(super) fn environment(&self) -> Result<IndexMap<String, String>, String> {
-        let mut rendered: IndexMap<String, String> = IndexMap::new();
-        let own = self.step.map(|step| &self.plan.steps[step].env);
-        for (name, text) in self.plan.env.iter().chain(own.into_iter().flatten()) {
+        let mut rendered = self.environment_around()?;
+        if let Some(step) = self.step {
+            self.render_environment(&self.plan.steps[step].env, &mut rendered)?;
+        }
+        Ok(rendered)
+    }
+
+    /// Adds variables, each of which sees those before it.
+    pub(super) fn render_environment(
+        &self,
+        entries: &IndexMap<String, String>,
+        rendered: &mut IndexMap<String, String>,
+    ) -> Result<(), String> {
+        for (name, text) in entries {
             let value = if text.contains("{{") {
                 let template = parse_template(text)?;
-                let mut context = self.base();
+                let mut context = self.base()?;
                 context.set_names("env", rendered.iter().map(|(n, v)| (n.clone(), Value::from(v.as_str()))));
                 let wanted = template
                     .references()
@@ -178,7 +195,7 @@ impl Sight<'_> {
             };
             rendered.insert(name.clone(), value);
         }
-        Ok(rendered)
+        Ok(())
     }
 
     fn steps(&self, wanted: &BTreeSet<(String, String)>) -> StepTable {
@@ -187,16 +204,13 @@ impl Sight<'_> {
             return StepTable(values);
         }
         for (id, field) in wanted {
-            let value = self
-                .state
-                .index_of_name(id)
-                .map_or(StepValue::Missing, |index| self.step_value(index, field));
+            let value = self.step_named(id).map_or(StepValue::Missing, |index| self.step_value(index, field));
             values.insert((id.clone(), field.clone()), value);
         }
         StepTable(values)
     }
 
-    fn step_value(&self, index: usize, field: &str) -> StepValue {
+    pub(super) fn step_value(&self, index: usize, field: &str) -> StepValue {
         let step = &self.plan.steps[index];
         let known = &self.state.steps[index];
         let outcome = known.outcome();
@@ -248,6 +262,7 @@ impl Sight<'_> {
             #[expect(clippy::cast_precision_loss, reason = "milliseconds of a run fit a float exactly")]
             "duration" => StepValue::Value(Value::from(result.duration_ms as f64 / 1000.0)),
             "attempts" => StepValue::Value(Value::from(known.attempts)),
+            "items" => StepValue::Value(self.items(index)),
             _ => StepValue::Missing,
         }
     }

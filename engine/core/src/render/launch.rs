@@ -85,7 +85,16 @@ impl Texts {
         secrets: &'a SecretView<'a>,
         missing: Missing,
     ) -> Sight<'a> {
-        Sight { plan, state, facts: &self.facts, recorded: &*self.recorded, secrets, missing, step }
+        Sight {
+            plan,
+            state,
+            facts: &self.facts,
+            recorded: &*self.recorded,
+            secrets,
+            missing,
+            step,
+            scope: step.and_then(|step| plan.steps[step].group),
+        }
     }
 
     /// The command of a step's `run`, ready to be started.
@@ -205,9 +214,10 @@ impl Texts {
                     (source.clone(), source.clone())
                 } else {
                     let dialect = dialect_of(&plan.steps[step].shell);
-                    let script =
-                        ShellScript::compile(&template, dialect, &|reference| is_plain(plan, reference))
-                            .map_err(|errors| super::context::first_message(&errors))?;
+                    let script = ShellScript::compile(&template, dialect, &|reference| {
+                        is_plain(plan, plan.steps[step].group, reference)
+                    })
+                    .map_err(|errors| super::context::first_message(&errors))?;
                     let references: Vec<&Reference> = template.references().iter().collect();
                     let rendered =
                         script.render(&sight.context(&references)?).map_err(|error| error.message)?;
@@ -297,7 +307,7 @@ impl Renderer for Texts {
         let command = match &plan.steps[step].action {
             Action::Run(run) => self.command(plan, state, step, &run.command, &SecretView::Masked)?.1,
             Action::Check(check) => self.shown_probe(plan, state, step, check)?,
-            Action::Approve(_) | Action::Manual(_) => return Ok(Shown::default()),
+            _ => return Ok(Shown::default()),
         };
         let mut hash = Sha256::new();
         hash.update(command.as_bytes());
@@ -318,6 +328,18 @@ impl Renderer for Texts {
             details: question.details.as_deref().map(text).transpose()?,
             checklist: question.checklist.iter().map(|item| text(item)).collect::<Result<_, _>>()?,
         })
+    }
+
+    fn items(&self, plan: &Plan, state: &RunState, step: usize) -> Result<Vec<Json>, String> {
+        self.items_of(plan, state, step)
+    }
+
+    fn results(&self, plan: &Plan, state: &RunState, step: usize) -> Result<IndexMap<String, Json>, String> {
+        self.results_of(plan, state, step)
+    }
+
+    fn until(&self, plan: &Plan, state: &RunState, step: usize) -> Result<bool, String> {
+        self.until_of(plan, state, step)
     }
 
     fn outputs(&self, plan: &Plan, state: &RunState) -> IndexMap<String, Json> {
@@ -345,7 +367,10 @@ pub(super) fn json_of(value: &Value) -> Json {
     serde_json::to_value(value).unwrap_or(Json::Null)
 }
 
-fn render_json(json: &Json, text: &dyn Fn(&str) -> Result<String, String>) -> Result<Json, String> {
+pub(super) fn render_json(
+    json: &Json,
+    text: &dyn Fn(&str) -> Result<String, String>,
+) -> Result<Json, String> {
     Ok(match json {
         Json::String(source) => Json::String(text(source)?),
         Json::Array(items) => {
@@ -383,9 +408,12 @@ pub(crate) fn dialect_of(shell: &[String]) -> Dialect {
 }
 
 /// Whether a reference can only hold characters that no shell reads as more than text.
-pub(crate) fn is_plain(plan: &Plan, reference: &Reference) -> bool {
+pub(crate) fn is_plain(plan: &Plan, scope: Option<usize>, reference: &Reference) -> bool {
     match reference.path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["params", name] => plan.plain_params.iter().any(|plain| plain == name),
+        ["params", name] => {
+            let plain = plan.call_of(scope).map_or(&plan.plain_params, |(_, call)| &call.plain_params);
+            plain.iter().any(|plain| plain == name)
+        }
         ["index"] => true,
         ["steps", _, field] => matches!(
             *field,

@@ -6,6 +6,7 @@
 
 mod context;
 mod launch;
+mod structure;
 mod verdict;
 
 pub use context::{NoOutput, Recorded, RunFacts, SecretView, Stream, secret_mask};

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::follow::{NEVER_STARTED, Standing, follow, follow_unattended, is_halting, standing};
+use super::follow::{NEVER_STARTED, Standing, follow, follow_unattended, standing};
 use super::gate;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
 use super::judge::judge;
 use super::start::{reissue, retry_delay};
+use super::structure::is_held;
 use crate::event::{EventKind, Outcome};
 use crate::plan::{Action, Plan};
 use crate::state::{IllegalEvent, RunState, Status};
@@ -244,7 +245,7 @@ impl Deciding<'_, '_> {
     fn start_unstarted(&mut self, step: usize) -> Result<(), IllegalEvent> {
         let Status::Running(running) = &self.state.steps[step].status else { return Ok(()) };
         let attempt = running.number;
-        if is_halting(&self.state.plan, self.state, self.state.plan.steps[step].finally) {
+        if is_held(&self.state.plan, self.state, step) {
             let result = AttemptResult {
                 failure: Some((Outcome::Cancelled, "operator: the run ends before it has started".into())),
                 ..AttemptResult::default()

@@ -4,9 +4,10 @@ use super::gate;
 use super::input::{Attendance, Circumstances};
 use super::settle::{bring_up, settle};
 use super::start::start;
-use crate::event::{EventKind, Gate, Outcome, RunOutcome, WaitingFor};
-use crate::plan::{OnFailure, OnInterrupt, Plan};
-use crate::state::{RunState, Status};
+use super::structure::{Halting, close, hold_back, pass_on, reopen, settle_items};
+use crate::event::{EventKind, Outcome, RunOutcome, WaitingFor};
+use crate::plan::{OnInterrupt, Plan};
+use crate::state::RunState;
 
 /// Why an attempt is over that is known not to have begun.
 pub(super) const NEVER_STARTED: &str = "stopped: the engine died before it had started";
@@ -46,9 +47,7 @@ impl From<Vec<EventKind>> for Follow {
 
 /// Whether nothing new may start in this part of the run.
 pub(super) fn is_halting(plan: &Plan, state: &RunState, finally: bool) -> bool {
-    let failing = state.failing.iter().any(|step| plan.steps[*step].finally == finally);
-    let ends = state.cancel.is_some() || state.aborted.is_some() || state.background_failure.is_some();
-    failing || (!finally && ends)
+    Halting::of(plan, state).of_run(finally)
 }
 
 pub(super) fn standing(
@@ -110,7 +109,9 @@ pub(super) fn follow(
     {
         return Follow::default();
     }
-    for rule in [settle, bring_up, gate::outdated, ask_about_interrupted] {
+    for rule in
+        [settle, bring_up, gate::outdated, ask_about_interrupted, reopen, settle_items, pass_on, close]
+    {
         let events = rule(plan, state, circumstances);
         if !events.is_empty() {
             return events.into();
@@ -121,13 +122,11 @@ pub(super) fn follow(
         .iter()
         .any(|step| standing(plan, state, *step, circumstances) == Standing::Undecided);
     let phase = phase(plan, state, circumstances);
-    let events = if is_halting(plan, state, phase == Phase::Finally) {
-        hold_back(plan, state, phase)
-    } else if undecided {
-        Vec::new()
-    } else {
-        start(plan, state, phase, circumstances)
-    };
+    let halting = Halting::of(plan, state);
+    let mut events = hold_back(plan, state, phase, &halting, &why_held_back(plan, state, phase));
+    if events.is_empty() && !undecided {
+        events = start(plan, state, phase, &halting, circumstances);
+    }
     if !events.is_empty() {
         return events.into();
     }
@@ -175,13 +174,20 @@ fn end_at_once(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>)
             return None;
         }
         for event in next {
-            let harmless = matches!(
-                event,
-                EventKind::StepSkipped { .. }
-                    | EventKind::StepBlocked { .. }
-                    | EventKind::StepCancelled { .. }
-                    | EventKind::RunFinished { .. }
-            );
+            // A group begins and ends around its steps, and starts nothing by itself.
+            let of_group = event
+                .step()
+                .and_then(|id| imagined.index_of(id))
+                .is_some_and(|step| plan.steps[step].is_container());
+            let begins = matches!(event, EventKind::StepStarted { .. } | EventKind::StepFinished { .. });
+            let harmless = (begins && of_group)
+                || matches!(
+                    event,
+                    EventKind::StepSkipped { .. }
+                        | EventKind::StepBlocked { .. }
+                        | EventKind::StepCancelled { .. }
+                        | EventKind::RunFinished { .. }
+                );
             if !harmless || imagined.apply(circumstances.now, &event).is_err() {
                 return None;
             }
@@ -203,55 +209,6 @@ fn ask_about_interrupted(plan: &Plan, state: &RunState, circumstances: &Circumst
         if open && !asked && !decided {
             events.push(gate::about_interrupted(plan, state, step, survivors));
         }
-    }
-    events
-}
-
-/// After a failure, a rejection or a cancel: closes what waits, and, once
-/// nothing runs any more, says of each step that did not start why it won't.
-fn hold_back(plan: &Plan, state: &RunState, phase: Phase) -> Vec<EventKind> {
-    let in_phase = |step: &usize| plan.steps[*step].finally == (phase == Phase::Finally);
-    let why = why_held_back(plan, state, phase);
-    let mut events = Vec::new();
-    for (step, gate) in state.gates.iter().filter(|(step, _)| in_phase(step)) {
-        // Of a step that may have taken effect it must be known, whatever else failed.
-        let ends = phase == Phase::Main && (state.cancel.is_some() || state.aborted.is_some());
-        if gate.gate == Gate::Interrupted && !ends {
-            continue;
-        }
-        events.push(EventKind::GateClosed {
-            step: plan.steps[*step].id.clone(),
-            result: "cancelled".into(),
-            reason: Some(why.clone()),
-        });
-    }
-    for step in state.delayed.iter().filter(|step| in_phase(step)) {
-        events.push(EventKind::StepCancelled { step: plan.steps[*step].id.clone(), reason: why.clone() });
-    }
-    if !events.is_empty() || !state.running.is_empty() {
-        return events;
-    }
-    // Topological order: what a step needs is judged before the step.
-    let mut blocked = vec![false; plan.steps.len()];
-    for (index, step) in plan.steps.iter().enumerate() {
-        if !in_phase(&index) || state.steps[index].status != Status::Pending {
-            continue;
-        }
-        let culprit = step.needs.iter().find(|need| match state.steps[**need].status {
-            Status::Ended(Outcome::Failed) => plan.steps[**need].on_failure == OnFailure::Stop,
-            Status::Ended(Outcome::Rejected | Outcome::Blocked | Outcome::Interrupted) => true,
-            Status::Ended(Outcome::Succeeded | Outcome::Skipped | Outcome::Cancelled)
-            | Status::Pending
-            | Status::Running(_)
-            | Status::Delayed { .. } => blocked[**need],
-        });
-        events.push(match culprit {
-            Some(culprit) => {
-                blocked[index] = true;
-                EventKind::StepBlocked { step: step.id.clone(), needs: plan.steps[*culprit].id.clone() }
-            }
-            None => EventKind::StepCancelled { step: step.id.clone(), reason: why.clone() },
-        });
     }
     events
 }

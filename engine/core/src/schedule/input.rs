@@ -256,6 +256,24 @@ pub trait Renderer {
     /// Where a template in it can't be rendered.
     fn question(&self, plan: &Plan, state: &RunState, step: usize) -> Result<RenderedQuestion, String>;
 
+    /// The items of a step that runs once per item.
+    ///
+    /// # Errors
+    /// Where they can't be evaluated or aren't a list.
+    fn items(&self, plan: &Plan, state: &RunState, step: usize) -> Result<Vec<Value>, String>;
+
+    /// What a group or call gives at its end.
+    ///
+    /// # Errors
+    /// Where an expression can't be evaluated.
+    fn results(&self, plan: &Plan, state: &RunState, step: usize) -> Result<IndexMap<String, Value>, String>;
+
+    /// Whether a group's `until` holds after a round.
+    ///
+    /// # Errors
+    /// Where it can't be evaluated or isn't a boolean.
+    fn until(&self, plan: &Plan, state: &RunState, step: usize) -> Result<bool, String>;
+
     /// The runbook's `outputs` at its end; those that can't be evaluated are left out.
     fn outputs(&self, plan: &Plan, state: &RunState) -> IndexMap<String, Value>;
 }

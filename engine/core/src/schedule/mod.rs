@@ -15,6 +15,7 @@ mod offline;
 mod resume;
 mod settle;
 mod start;
+mod structure;
 
 pub use advance::advance;
 pub use gate::{gate_digest, needs_reason};

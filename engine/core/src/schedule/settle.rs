@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::follow::{Phase, is_halting, phase};
+use super::follow::{Phase, phase};
 use super::gate;
 use super::input::{Answer, Circumstances};
 use super::judge::judge;
 use super::start::{cut_off_condition, retry_delay};
+use super::structure::is_held;
 use crate::event::{EventKind, Gate, Identity, Outcome, Via};
 use crate::plan::{OnExpiry, OnInterrupt, Plan};
 use crate::state::{GivenAnswer, OpenGate, RunState, SettledGate, Status};
@@ -57,7 +58,7 @@ pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstan
         return events;
     }
     for &step in &state.unasked {
-        if is_halting(plan, state, plan.steps[step].finally) {
+        if is_held(plan, state, step) {
             let why = "operator: the run ends";
             events.extend(end(plan, state, step, Outcome::Cancelled, Some(why.into()), &[], circumstances));
             continue;

@@ -2,8 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::follow::{Phase, Standing, is_halting, standing};
+use super::follow::{Phase, Standing, standing};
 use super::input::Circumstances;
+use super::structure::{Admission, Halting, is_held, started};
 use crate::event::{EventKind, Outcome};
 use crate::plan::{Action, OnFailure, Plan, Step};
 use crate::state::{RunState, Status};
@@ -15,6 +16,7 @@ pub(super) fn start(
     plan: &Plan,
     state: &RunState,
     phase: Phase,
+    halting: &Halting,
     circumstances: &Circumstances<'_>,
 ) -> Vec<EventKind> {
     if !state.restarting.is_empty()
@@ -22,7 +24,8 @@ pub(super) fn start(
     {
         return Vec::new();
     }
-    let in_phase = |step: &usize| plan.steps[*step].finally == (phase == Phase::Finally);
+    let in_phase =
+        |step: &usize| plan.steps[*step].finally == (phase == Phase::Finally) && !halting.holds(plan, *step);
     let resolved = state.interrupted.iter().filter(|step| state.needs_are_met(**step));
     let again = resolved.filter_map(|&step| match standing(plan, state, step, circumstances) {
         Standing::Declared(why) => Some((step, Some(why))),
@@ -35,7 +38,9 @@ pub(super) fn start(
         .filter(|step| is_due(state, **step, circumstances) && state.needs_are_met(**step));
     let mut others = again.chain(due.map(|&step| (step, None))).filter(|(step, _)| in_phase(step));
     let mut starting = Starting::new(plan, state, circumstances);
-    let lost = || state.lost.iter().copied().filter(|step| state.needs_are_met(*step));
+    let lost = || {
+        state.lost.iter().copied().filter(|step| state.needs_are_met(*step) && !halting.holds(plan, *step))
+    };
     if lost().next().is_some() || !state.restarting.is_empty() {
         // Nothing starts before what it may rely on is up again; and nothing is
         // brought up that nothing will use.
@@ -83,6 +88,7 @@ struct Starting<'a> {
     slot: u32,
     /// A step could not be rendered and stops the run: nothing starts after it.
     stops: bool,
+    admission: Admission,
     events: Vec<EventKind>,
 }
 
@@ -90,7 +96,16 @@ impl<'a> Starting<'a> {
     fn new(plan: &'a Plan, state: &'a RunState, circumstances: &'a Circumstances<'a>) -> Self {
         let limit = circumstances.max_parallel.unwrap_or(plan.max_parallel).max(1) as usize;
         let free = limit.saturating_sub(state.running.len());
-        Self { plan, state, circumstances, free, slot: state.next_slot, stops: false, events: Vec::new() }
+        Self {
+            plan,
+            state,
+            circumstances,
+            free,
+            slot: state.next_slot,
+            stops: false,
+            admission: Admission::default(),
+            events: Vec::new(),
+        }
     }
 
     /// Starts one step, skips it or fails it; or leaves it where no place is free.
@@ -103,6 +118,9 @@ impl<'a> Starting<'a> {
             self.events.push(EventKind::StepSkipped { step: step.id.clone(), reason, by: None });
             return;
         }
+        if !self.admission.admits(self.plan, self.state, index) {
+            return;
+        }
         match self.is_wanted(index) {
             Ok(true) => {}
             Ok(false) => {
@@ -111,6 +129,17 @@ impl<'a> Starting<'a> {
                 return;
             }
             Err(error) => return self.fail(index, why, &error),
+        }
+        if step.is_container() {
+            let rounds = || match (&self.state.steps[index].status, &step.action) {
+                (Status::Delayed { .. }, Action::Steps(group)) => group.repeat.as_ref().map(|repeat| {
+                    format!("round {} of {}", self.state.steps[index].attempts_in_round + 1, repeat.times)
+                }),
+                _ => None,
+            };
+            let why = why.map(str::to_owned).or_else(rounds);
+            self.events.push(started(self.plan, self.state, index, why));
+            return;
         }
         if step.action.question().is_some() {
             // What is asked follows from the record that the step has started.
@@ -132,7 +161,7 @@ impl<'a> Starting<'a> {
     /// that runs again looks again at what it is about.
     fn is_wanted(&self, index: usize) -> Result<bool, String> {
         let (step, known) = (&self.plan.steps[index], &self.state.steps[index]);
-        let first = known.attempts == 0 || (step.finally && known.attempts_in_round == 0);
+        let first = known.attempts == 0 || known.fresh || (step.finally && known.attempts_in_round == 0);
         if known.status != Status::Pending {
             return cut_off_condition(self.plan, self.state, index, self.circumstances).map(|()| true);
         }
@@ -254,11 +283,13 @@ pub(super) fn retry_delay(
     used: u32,
     jitter: f64,
 ) -> Option<std::time::Duration> {
-    let retry = plan.steps[step].retry.as_ref()?;
-    let finally = plan.steps[step].finally;
-    if state.stopped.is_some() || is_halting(plan, state, finally) {
+    if state.stopped.is_some() || is_held(plan, state, step) {
         return None;
     }
+    if state.steps[step].round_remains(&plan.steps[step]) {
+        return Some(std::time::Duration::ZERO);
+    }
+    let retry = plan.steps[step].retry.as_ref()?;
     let longest = retry.max_delay.as_millis() as f64;
     let exponent = i32::try_from(used).unwrap_or(i32::MAX).saturating_sub(1).max(0);
     let grown = retry.delay.as_millis() as f64 * retry.backoff.powi(exponent);

@@ -113,9 +113,9 @@ impl RunState {
                 | EventKind::Escalated { .. },
                 _,
             ) => {}
+            (EventKind::Items { list, .. }, Some(i)) => self.items_settled(name, i, list)?,
             (
                 EventKind::RunAdopted { .. }
-                | EventKind::Items { .. }
                 | EventKind::UndoStarted { .. }
                 | EventKind::UndoFinished { .. }
                 | EventKind::LockAcquired { .. }
@@ -149,7 +149,11 @@ impl RunState {
                 | EventKind::AttemptReissued { .. }
                 | EventKind::RetryScheduled { .. }
         );
-        if starts && let Some(why) = self.held_up() {
+        // One that only holds steps starts nothing by itself.
+        if starts
+            && !self.is_container[i]
+            && let Some(why) = self.held_up()
+        {
             return Err(IllegalEvent::Run { kind: name, why });
         }
         let settled = self.settled.get(&i).map(|settled| settled.result.as_str());
@@ -173,6 +177,11 @@ impl RunState {
                     return illegal(self);
                 }
                 self.lost.remove(&i);
+                let repeats = std::mem::take(&mut self.steps[i].fresh)
+                    || matches!(self.steps[i].status, Status::Delayed { .. });
+                if repeats && again && self.is_container[i] {
+                    self.begin_round(plan, i, *attempt);
+                }
                 let step = &mut self.steps[i];
                 if succeeded {
                     step.attempts_in_round = 0;

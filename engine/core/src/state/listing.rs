@@ -3,6 +3,7 @@
 
 use super::run::RunState;
 use super::step::Status;
+use super::structure::Structure;
 use crate::event::Outcome;
 use crate::plan::{OnFailure, Plan};
 
@@ -64,7 +65,7 @@ impl RunState {
             Status::Running(_) => {
                 if plan.steps[i].action.takes_slot() {
                     self.running.insert(i);
-                } else if !in_question {
+                } else if !in_question && !self.is_container[i] {
                     self.unasked.insert(i);
                 }
                 if known.was_ready {
@@ -99,11 +100,13 @@ impl RunState {
         if !self.interrupted.contains(&i) {
             self.outliving.remove(&i);
         }
+        self.note_structure(i, in_question);
         self.list_ready(i);
     }
 
-    fn list_ready(&mut self, i: usize) {
-        if self.steps[i].status == Status::Pending && self.needs_unmet[i] == 0 {
+    pub(super) fn list_ready(&mut self, i: usize) {
+        if self.steps[i].status == Status::Pending && self.needs_unmet[i] == 0 && self.structure.lets_start(i)
+        {
             self.ready.insert(i);
             if self.is_gate[i] {
                 self.ready_gates.insert(i);
@@ -126,10 +129,13 @@ impl RunState {
             &mut self.interrupted,
             &mut self.unasked,
             &mut self.restarting,
+            &mut self.open,
+            &mut self.abandoned,
         ] {
             listed.clear();
         }
         self.ended_count = [0, 0];
+        self.structure = Structure::of(plan);
         self.counted = (0..plan.steps.len()).map(|i| self.passed(plan, i)).collect();
         self.needs_unmet = plan
             .steps

@@ -20,8 +20,10 @@ mod listing;
 mod questions;
 mod run;
 mod step;
+mod structure;
 
 pub use gate::{GivenAnswer, OpenGate, Outliving, SettledGate};
 pub use illegal::{IllegalEvent, kind_name};
 pub use run::{Created, RunState};
 pub use step::{Attempt, Status, StepResult, StepState};
+pub use structure::Structure;

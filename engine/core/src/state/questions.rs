@@ -76,6 +76,9 @@ impl RunState {
             },
         );
         self.relist(plan, i);
+        if matches!(gate, Gate::Failure | Gate::Interrupted) {
+            self.reopen_around(plan, i, "a step inside goes on");
+        }
         Ok(())
     }
 
@@ -161,6 +164,7 @@ impl RunState {
         let next = match (gate.gate, result) {
             (Gate::Failure | Gate::Interrupted, "retry") => {
                 step.attempts_in_round = 0;
+                step.fresh = plan.steps[i].is_container();
                 step.why = decided.map(|answer| {
                     let way = match answer.via {
                         Via::Resume => "resume --retry",

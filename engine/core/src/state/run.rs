@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::gate::{OpenGate, Outliving, SettledGate};
 use super::step::{Status, StepState};
+use super::structure::Structure;
 use crate::event::{AheadAnswer, Outcome, RunOutcome, WaitingFor};
 use crate::id::StepId;
 use crate::moment::Moment;
@@ -21,6 +22,14 @@ pub struct RunState {
     pub(super) names: HashMap<String, usize>,
     pub(super) dependents: Vec<Vec<usize>>,
     pub(super) is_gate: Vec<bool>,
+    pub(super) is_container: Vec<bool>,
+    pub(super) structure: Structure,
+    /// Groups, calls and steps with items that have begun and not ended.
+    pub open: BTreeSet<usize>,
+    /// Those that have ended and hold steps of which nothing is recorded yet.
+    pub abandoned: BTreeSet<usize>,
+    /// Steps whose items are settled.
+    pub itemized: BTreeSet<usize>,
     pub(super) needs_unmet: Vec<u32>,
     /// Whether the dependents of a step count it as passed.
     pub(super) counted: Vec<bool>,
@@ -132,6 +141,11 @@ impl RunState {
                 .collect(),
             dependents,
             is_gate: plan.steps.iter().map(|step| !step.action.takes_slot()).collect(),
+            is_container: plan.steps.iter().map(crate::plan::Step::is_container).collect(),
+            structure: Structure::of(&plan),
+            open: BTreeSet::new(),
+            abandoned: BTreeSet::new(),
+            itemized: BTreeSet::new(),
             needs_unmet: Vec::new(),
             counted: Vec::new(),
             steps: plan.steps.iter().map(|_| StepState::new()).collect(),
@@ -224,6 +238,8 @@ impl RunState {
     /// cancelled, rejected, failed and succeeded (`language.md` §2).
     #[must_use]
     pub fn verdict(&self, plan: &Plan) -> RunOutcome {
+        // What is inside a group counts by what the group came to.
+        let outside = |(step, _): &(&crate::plan::Step, &StepState)| step.group.is_none();
         let failed = |(step, known): (&crate::plan::Step, &StepState)| match known.outcome() {
             Some(Outcome::Failed) => step.on_failure != OnFailure::Warn,
             Some(Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted) => true,
@@ -231,11 +247,17 @@ impl RunState {
         };
         if self.cancel.is_some() {
             RunOutcome::Cancelled
-        } else if self.steps.iter().any(|step| step.outcome() == Some(Outcome::Rejected)) {
+        } else if plan
+            .steps
+            .iter()
+            .zip(&self.steps)
+            .filter(outside)
+            .any(|(_, step)| step.outcome() == Some(Outcome::Rejected))
+        {
             RunOutcome::Rejected
         } else if self.aborted.is_some()
             || self.background_failure.is_some()
-            || plan.steps.iter().zip(&self.steps).any(failed)
+            || plan.steps.iter().zip(&self.steps).filter(outside).any(failed)
         {
             RunOutcome::Failed
         } else {

@@ -87,6 +87,8 @@ pub struct StepState {
     pub artifacts: IndexMap<String, String>,
     /// Whether its background command has been ready once, so that others may rely on it.
     pub was_ready: bool,
+    /// Whether it is to be done as if it had never run: `when` is settled anew.
+    pub fresh: bool,
     /// How many questions were put about it: part of the next one's nonce.
     pub gates_opened: u32,
 }
@@ -114,6 +116,7 @@ impl StepState {
             finished_at: None,
             artifacts: IndexMap::new(),
             was_ready: false,
+            fresh: false,
             gates_opened: 0,
         }
     }
@@ -139,6 +142,9 @@ impl StepState {
     /// Whether its declared `retry` allows another attempt after a failure.
     /// What a person decided, and texts that can't be rendered, are final.
     pub(crate) fn retry_remains(&self, step: &Step) -> bool {
+        if self.round_remains(step) {
+            return true;
+        }
         let Some(retry) = &step.retry else { return false };
         matches!(self.status, Status::Ended(Outcome::Failed))
             && self.result.attempt == self.attempts

@@ -536,7 +536,7 @@ impl<'o> Dispatcher<'o> {
         let Some(step) = self.state.index_of(id) else { return };
         let still =
             matches!(&self.state.steps[step].status, Status::Running(running) if running.number == attempt);
-        if !still || self.state.plan.steps[step].action.question().is_some() || self.store_failure.is_some() {
+        if !still || !self.state.plan.steps[step].action.takes_slot() || self.store_failure.is_some() {
             return;
         }
         self.tasks.insert(step, Task::new(attempt));
@@ -561,7 +561,7 @@ impl<'o> Dispatcher<'o> {
                 Action::Check(check) => {
                     self.spawn_check(step, attempt, check, &view).map_err(|error| ("template", error))
                 }
-                Action::Approve(_) | Action::Manual(_) => Ok(()),
+                _ => Ok(()),
             }
         };
         if let Err((kind, error)) = started {
@@ -708,7 +708,7 @@ impl<'o> Dispatcher<'o> {
                 let check = match &self.state.plan.steps[step].action {
                     Action::Check(check) => Some(check),
                     Action::Run(run) => run.background.as_ref(),
-                    Action::Approve(_) | Action::Manual(_) => None,
+                    _ => None,
                 };
                 if let Some(check) = check {
                     let verdict = self.texts.judge_check(

@@ -8,6 +8,7 @@ use crate::document::text::{Data, Expression, Map, Text};
 use crate::duration::Duration;
 use crate::plan::model::{Action, Check, Command, EvidenceRule, HttpRequest, OnExpiry, Probe, Question, Run};
 use crate::plan::names::{COMMAND_NAMES, Place, probe_names, success_name};
+use crate::plan::structure::Group;
 use crate::render::dialect_of;
 
 /// How long a command in the background has until it is ready, where nothing is said (language.md §4).
@@ -33,6 +34,8 @@ impl Resolver<'_> {
                 };
                 Action::Manual(question)
             }
+            // What is inside is added where the step has its place.
+            document::Action::Steps(_) | document::Action::Call(_) => Action::Steps(Group::default()),
             _ => return None,
         })
     }
@@ -138,7 +141,7 @@ impl Resolver<'_> {
     }
 
     /// Checks the texts in data.
-    fn data(&mut self, data: &Data, place: Place<'_>) {
+    pub(super) fn data(&mut self, data: &Data, place: Place<'_>) {
         match data {
             Data::Text(text) => {
                 self.checker.text(text, place);

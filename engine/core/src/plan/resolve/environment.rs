@@ -18,16 +18,20 @@ pub(super) fn check(checker: &mut Checker<'_>, entries: &Named<Text>, place: Pla
 
 /// Variables over others of `defaults`: a name that is there already keeps its place, so that what uses it still can. One that itself
 /// uses variables comes last, so that it sees them all.
-pub(super) fn merge(inherited: &Named<Text>, own: &Named<Text>) -> IndexMap<String, Text> {
-    let mut merged: IndexMap<String, Text> =
-        inherited.iter().map(|(name, text)| (name.to_string(), text.clone())).collect();
+pub(super) fn merge(inherited: &IndexMap<String, Text>, own: &Named<Text>) -> IndexMap<String, Text> {
+    let mut merged = inherited.clone();
     for (name, text) in own.iter() {
-        if uses_environment(text) {
-            merged.shift_remove(name.as_str());
-        }
-        merged.insert(name.to_string(), text.clone());
+        put(&mut merged, name, text);
     }
     merged
+}
+
+/// Sets one variable over others.
+pub(super) fn put(merged: &mut IndexMap<String, Text>, name: &str, text: &Text) {
+    if uses_environment(text) {
+        merged.shift_remove(name);
+    }
+    merged.insert(name.to_owned(), text.clone());
 }
 
 /// The variables that can be named where these are set, over those of `outer`.

@@ -5,6 +5,7 @@ mod environment;
 mod guards;
 mod params;
 mod step;
+mod structure;
 
 pub(super) use params::{plain_params, values};
 pub(super) use step::Resolver;

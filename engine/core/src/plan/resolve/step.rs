@@ -3,12 +3,14 @@
 use indexmap::IndexMap;
 
 use super::environment;
+use crate::diagnostic::Diagnostics;
 use crate::document::model::{self as document, Action, Probe, Runbook, Step};
 use crate::document::text::{Map, Text};
 use crate::duration::Duration;
+use crate::id::StepId;
 use crate::plan::check::Checker;
-use crate::plan::input::{InputFiles, ProjectInput};
-use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, Step as Resolved};
+use crate::plan::input::{Calls, InputFiles, ProjectInput};
+use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, SecretSource, Step as Resolved};
 use crate::plan::names::{COMMAND_NAMES, Environment, Place, RUN_AT_THE_TOP, Reach, probe_names};
 use crate::plan::selection::Selection;
 use crate::template::{Context, Scope, SecretUse, Template, Value, value_from_json};
@@ -35,9 +37,38 @@ pub(in crate::plan) struct Resolver<'d> {
     pub(in crate::plan) project: Option<ProjectInput<'d>>,
     /// `--tags`, `--skip-tags`.
     pub(in crate::plan) selection: Selection,
-    /// The top's variables, and those with `defaults`.
-    env: Environment,
-    default_env: Environment,
+    /// The runbooks that steps call.
+    pub(super) calls: &'d dyn Calls,
+    /// The top's variables, and those with `defaults` and of the groups around.
+    pub(super) env: Environment,
+    pub(super) default_env: Environment,
+    /// What the groups around say.
+    pub(super) inherited: Inherited<'d>,
+    /// What the ids of the list in hand begin with.
+    pub(super) prefix: String,
+    /// Whether the list in hand is that of a called runbook itself.
+    pub(super) in_call: bool,
+    /// Whether it stands under the run's `finally`.
+    pub(super) finally: bool,
+    /// Whether a step around it has items.
+    pub(super) has_item: bool,
+    /// The runbooks that call each other down to the list in hand: files and names.
+    pub(in crate::plan) stack: Vec<(String, String)>,
+    /// Where each secret of all runbooks is read from.
+    pub(in crate::plan) secrets: IndexMap<String, SecretSource>,
+    /// What called runbooks let in from outside.
+    pub(in crate::plan) pass_env: Vec<String>,
+    /// Mistakes in called runbooks.
+    pub(in crate::plan) foreign: Diagnostics,
+}
+
+/// What groups say for the steps in them.
+#[derive(Clone, Default)]
+pub(super) struct Inherited<'d> {
+    pub(super) env: IndexMap<String, Text>,
+    pub(super) cwd: Option<Text>,
+    pub(super) shell: Option<&'d document::Shell>,
+    pub(super) tags: Vec<String>,
 }
 
 impl<'d> Resolver<'d> {
@@ -47,10 +78,29 @@ impl<'d> Resolver<'d> {
         vars: IndexMap<String, serde_json::Value>,
         on_failure: Option<OnFailure>,
         files: Option<&'d dyn InputFiles>,
+        calls: &'d dyn Calls,
     ) -> Self {
-        let (env, default_env) = (Environment::empty(), Environment::empty());
-        let (project, selection) = (None, Selection::default());
-        Self { checker, plan, vars, on_failure, files, project, selection, env, default_env }
+        Self {
+            checker,
+            secrets: plan.secrets.clone(),
+            plan,
+            vars,
+            on_failure,
+            files,
+            calls,
+            project: None,
+            selection: Selection::default(),
+            env: Environment::empty(),
+            default_env: Environment::empty(),
+            inherited: Inherited::default(),
+            prefix: String::new(),
+            in_call: false,
+            finally: false,
+            has_item: false,
+            stack: Vec::new(),
+            pass_env: Vec::new(),
+            foreign: Diagnostics::new(),
+        }
     }
 
     fn runbook(&self) -> &'d Runbook {
@@ -67,6 +117,7 @@ impl<'d> Resolver<'d> {
             env: &nothing,
             run: RUN_AT_THE_TOP,
             bare: &[],
+            item: false,
         };
         environment::check(&mut self.checker, &runbook.env, place);
         self.env = environment::environment(&entries(&runbook.env), &nothing);
@@ -108,6 +159,7 @@ impl<'d> Resolver<'d> {
             env: &env,
             run: Scope::RUN_NAMES,
             bare: &[],
+            item: false,
         };
         environment::check(&mut self.checker, &defaults.env, place);
         self.default_env = environment::environment(&entries(&defaults.env), &env);
@@ -133,7 +185,7 @@ impl<'d> Resolver<'d> {
     }
 
     /// The context of what is known before a run: parameters and the project's variables.
-    fn known(&self) -> Context {
+    pub(super) fn known(&self) -> Context {
         let mut context = Context::new();
         let params = self.plan.params.iter().map(|(name, value)| (name.clone(), value_from_json(value)));
         context.set_names("params", params);
@@ -145,15 +197,14 @@ impl<'d> Resolver<'d> {
     /// A step, with `needs` still those of declaration; `None` where it has no well-formed id or no action.
     pub(in crate::plan) fn step(&mut self, index: usize, finally: bool) -> Option<Resolved> {
         let runbook = self.runbook();
-        let step = self.checker.declared.steps[index];
+        let step: &'d Step = self.checker.declared.steps[index];
         let approve = matches!(step.action, Action::Approve(_));
         let merged =
-            if approve { entries(&step.env) } else { environment::merge(&runbook.defaults.env, &step.env) };
+            environment::merge(&if approve { self.inherited.env.clone() } else { self.entries() }, &step.env);
         let own;
         let env = match (approve, step.env.is_empty()) {
-            (true, _) => &self.env.clone(),
             (false, true) => &self.default_env.clone(),
-            (false, false) => {
+            (true, _) | (false, false) => {
                 own = environment::environment(&merged, &self.env);
                 &own
             }
@@ -163,33 +214,36 @@ impl<'d> Resolver<'d> {
             secrets: SecretUse::Refused,
             env,
             run: Scope::RUN_NAMES,
-            // `for_each` and `on` are refused: what belongs to them needs no error of its own.
-            bare: if step.for_each.is_some() || step.on.is_some() {
-                &["item", "index", "target"]
-            } else {
-                &[]
-            },
+            // `on` is refused: what belongs to it needs no error of its own.
+            bare: if step.on.is_some() { &["target"] } else { &[] },
+            item: self.has_item,
         };
         if !step.env.is_empty() {
             let inherited = self.default_env.clone();
             environment::check(&mut self.checker, &step.env, Place { env: &inherited, ..place });
         }
         self.shell_is_no_template(step.shell.as_ref());
-        let shell = shell_argv(step.shell.as_ref().or(runbook.defaults.shell.as_ref()));
+        let shell =
+            shell_argv(step.shell.as_ref().or(self.inherited.shell).or(runbook.defaults.shell.as_ref()));
         self.common_texts(step, place);
         let action = self.action(step, place, &shell);
-        let guards = self.guards_of_step(step, &[], place);
+        let tags = self.inherited.tags.clone();
+        let guards = self.guards_of_step(step, &tags, place);
         let outputs = self.outputs(step, place);
         let inputs = self.inputs(step);
         let defaults = &runbook.defaults;
+        let inherited_cwd = self.inherited.cwd.clone().or_else(|| defaults.cwd.clone());
         let attempts = matches!(step.action, Action::Run(_) | Action::Check(_));
         let log_limit = step.log_limit.or(defaults.log_limit).map_or(LOG_LIMIT, |size| size.0);
         Some(Resolved {
-            id: step.id.parse().ok()?,
+            id: self.id_of(step)?,
             title: step.title.as_ref().map(Text::to_string),
             description: step.description.as_ref().map(Text::to_string),
             needs: Vec::new(),
             finally,
+            group: None,
+            cleanup: false,
+            item: None,
             when: step.when.as_ref().map(|when| when.to_string()),
             guards,
             action: action?,
@@ -199,7 +253,7 @@ impl<'d> Resolver<'d> {
             on_failure: if approve { OnFailure::Stop } else { self.on_failure_of(step) },
             on_interrupt: on_interrupt(step.on_interrupt.or(defaults.on_interrupt)),
             env: merged.into_iter().map(|(name, text)| (name, text.to_string())).collect(),
-            cwd: step.cwd.as_ref().or(defaults.cwd.as_ref().filter(|_| attempts)).map(Text::to_string),
+            cwd: step.cwd.as_ref().or(inherited_cwd.as_ref().filter(|_| attempts)).map(Text::to_string),
             shell,
             outputs,
             inputs,
@@ -208,6 +262,38 @@ impl<'d> Resolver<'d> {
             source: Some(step.source.iter().map(Text::as_str).collect::<Vec<_>>().join(", "))
                 .filter(|source| !source.is_empty()),
         })
+    }
+
+    /// The variables that a step has where it says nothing.
+    pub(super) fn entries(&self) -> IndexMap<String, Text> {
+        let mut merged = entries(&self.runbook().defaults.env);
+        for (name, text) in &self.inherited.env {
+            environment::put(&mut merged, name, text);
+        }
+        merged
+    }
+
+    /// Takes in what a group says for its steps.
+    pub(super) fn enter(&mut self, step: &'d Step) {
+        for (name, text) in step.env.iter() {
+            environment::put(&mut self.inherited.env, name, text);
+        }
+        if let Some(cwd) = &step.cwd {
+            self.inherited.cwd = Some(cwd.clone());
+        }
+        self.inherited.tags.extend(step.tags.iter().map(Text::to_string));
+        self.inherited.shell = step.shell.as_ref().or(self.inherited.shell);
+        self.default_env = environment::environment(&self.entries(), &self.env);
+    }
+
+    fn id_of(&mut self, step: &Step) -> Option<StepId> {
+        let id = format!("{}{}", self.prefix, *step.id);
+        let parsed = id.parse().ok();
+        if parsed.is_none() && crate::id::is_step_name(&step.id) {
+            let message = format!("the whole id `{}` is too long", crate::document::node::crop(&id));
+            self.checker.report.error("long-id", step.id.span(), message);
+        }
+        parsed
     }
 
     fn common_texts(&mut self, step: &Step, place: Place<'_>) {
@@ -228,6 +314,14 @@ impl<'d> Resolver<'d> {
             Action::Check(check) => probe_names(&check.probe),
             _ => &[],
         };
+        // What a group or call gives is an expression over what is inside.
+        if matches!(step.action, Action::Steps(_) | Action::Call(_)) {
+            return step
+                .outputs
+                .iter()
+                .map(|(name, expression)| (name.to_string(), expression.to_string()))
+                .collect();
+        }
         let place = place.with_itself().with_bare(bare);
         for (_, expression) in step.outputs.iter() {
             self.checker.expression(expression, place);
@@ -245,7 +339,8 @@ impl<'d> Resolver<'d> {
         if self.plan.params.len() < self.runbook().params.len() {
             return Inputs { globs, files: IndexMap::new() };
         }
-        let cwd = step.cwd.as_ref().or(self.runbook().defaults.cwd.as_ref());
+        let inherited = self.inherited.cwd.clone();
+        let cwd = step.cwd.as_ref().or(inherited.as_ref()).or(self.runbook().defaults.cwd.as_ref());
         let found = match cwd.map(|cwd| self.known_text(cwd)).transpose() {
             Ok(cwd) => files.hash(cwd.as_deref(), &globs),
             Err(why) => Err(why),

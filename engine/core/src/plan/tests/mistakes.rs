@@ -597,10 +597,6 @@ steps:
                 "not-supported-yet 9:3 `escalate` is not supported yet",
                 "not-supported-yet 10:3 `lock` is not supported yet",
                 "not-supported-yet 11:3 `window` is not supported yet",
-                "not-supported-yet 12:3 `for_each` is not supported yet",
-                "not-supported-yet 13:3 `max_parallel` is not supported yet",
-                "not-supported-yet 14:3 `batches` is not supported yet",
-                "not-supported-yet 15:3 `max_failures` is not supported yet",
                 "not-supported-yet 16:3 `on` is not supported yet",
                 "not-supported-yet 17:3 `on_failure: ask` is not supported yet",
                 "not-supported-yet 18:3 `interactive` is not supported yet",
@@ -612,7 +608,7 @@ steps:
 - {id: b, wait: 1s}
 - {id: c, http: {url: 'http://h'}}
 - {id: d, notify: {channel: ops, message: m}}
-- {id: e, call: x}
+- {id: e, run: 'true'}
 - {id: f, steps: [{id: g, run: 'true', undo: {run: x}}]}
 - {id: h, when: steps.a.choice == 'x' and steps.c.status == 1, run: 'true'}
 "#,
@@ -621,8 +617,7 @@ steps:
                 "not-supported-yet 3:11 `wait` is not supported yet",
                 "not-supported-yet 4:11 `http` is not supported yet",
                 "not-supported-yet 5:11 `notify` is not supported yet",
-                "not-supported-yet 6:11 `call` is not supported yet",
-                "not-supported-yet 7:11 `steps` is not supported yet",
+                "not-supported-yet 7:40 `undo` is not supported yet",
                 "undefined-name 8:43 steps have no `status` (it has: artifacts, attempts, by, choice, duration, exit_code, failed, fields, items, json, lines, number, outcome, outputs, skipped, stderr, stdout, succeeded)",
             ],
         ),

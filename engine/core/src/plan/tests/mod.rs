@@ -58,6 +58,7 @@ fn plan_with(text: &str, given: &[(&str, &str)], project: &str) -> Result<Plan, 
         on_failure: None,
         selection: &super::Selection::default(),
         files: &SameFiles,
+        calls: &super::NoCalls,
         project: Some(ProjectInput { project: &parsed, source: &project_source }),
     };
     build(&input).map_err(|diagnostics| shown(&source, diagnostics))

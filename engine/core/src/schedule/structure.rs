@@ -1,0 +1,443 @@
+//! What follows for steps that hold steps: what a failure inside keeps from starting, which items may start, and how a group, a call
+//! or a step with items ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+
+use super::follow::{Phase, Standing, standing};
+use super::input::Circumstances;
+use crate::event::{EventKind, Outcome};
+use crate::plan::{Action, Each, OnFailure, Plan, Step};
+use crate::state::{RunState, Status};
+
+/// Where nothing new may start: after a failure or a rejection in that part of the run, or because the run ends.
+#[derive(Debug, Default)]
+pub(super) struct Halting {
+    /// The run itself: its steps, and its `finally`.
+    run: [bool; 2],
+    /// Groups, calls and steps with items; `true` is a called runbook's `finally`.
+    inside: BTreeSet<(usize, bool)>,
+}
+
+impl Halting {
+    pub(super) fn of(plan: &Plan, state: &RunState) -> Self {
+        let mut halting = Self::default();
+        halting.run[0] =
+            state.cancel.is_some() || state.aborted.is_some() || state.background_failure.is_some();
+        let mut tolerated = BTreeMap::new();
+        for &step in &state.failing {
+            halting.spread(plan, state, step, &mut tolerated);
+        }
+        halting
+    }
+
+    /// From a step that failed, outwards to all that ends with it.
+    fn spread(
+        &mut self,
+        plan: &Plan,
+        state: &RunState,
+        failed: usize,
+        tolerated: &mut BTreeMap<usize, bool>,
+    ) {
+        let rejected = state.steps[failed].outcome() == Some(Outcome::Rejected);
+        let mut at = failed;
+        while let Some(group) = plan.steps[at].group {
+            if let Action::Each(each) = &plan.steps[group].action
+                && !rejected
+                && *tolerated
+                    .entry(group)
+                    .or_insert_with(|| failed_items(plan, state, group) <= each.max_failures)
+            {
+                return;
+            }
+            let seen = !self.inside.insert((group, plan.steps[at].cleanup));
+            let stops = plan.steps[group].on_failure == OnFailure::Stop || rejected;
+            if !stops || (seen && !rejected) {
+                return;
+            }
+            at = group;
+        }
+        self.run[usize::from(plan.steps[at].finally)] = true;
+    }
+
+    /// Whether nothing new may start in this part of the run.
+    pub(super) fn of_run(&self, finally: bool) -> bool {
+        self.run[usize::from(finally)]
+    }
+
+    /// Whether a step may not start. The `finally` of a called runbook that has begun runs whatever happened around it.
+    pub(super) fn holds(&self, plan: &Plan, step: usize) -> bool {
+        let mut at = step;
+        while let Some(group) = plan.steps[at].group {
+            let cleanup = plan.steps[at].cleanup;
+            if self.inside.contains(&(group, cleanup)) {
+                return true;
+            }
+            if cleanup {
+                return false;
+            }
+            at = group;
+        }
+        self.of_run(plan.steps[step].finally)
+    }
+
+    fn is_nowhere(&self) -> bool {
+        self.run == [false, false] && self.inside.is_empty()
+    }
+}
+
+/// Whether a step may not start because of what failed, or because the run ends.
+pub(super) fn is_held(plan: &Plan, state: &RunState, step: usize) -> bool {
+    Halting::of(plan, state).holds(plan, step)
+}
+
+/// Whether what a step came to lets the group around it succeed.
+fn fails_group(step: &Step, outcome: Option<Outcome>) -> bool {
+    match outcome {
+        Some(Outcome::Failed) => step.on_failure != OnFailure::Warn,
+        Some(Outcome::Rejected | Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted) => true,
+        Some(Outcome::Succeeded | Outcome::Skipped) | None => false,
+    }
+}
+
+/// How many items of a step have failed.
+fn failed_items(plan: &Plan, state: &RunState, each: usize) -> u32 {
+    let failed = |item: &&usize| {
+        let known = &state.steps[**item];
+        let in_question = state.gates.contains_key(item) || state.settled.contains_key(item);
+        known.outcome() != Some(Outcome::Cancelled)
+            && fails_group(&plan.steps[**item], known.outcome())
+            && !in_question
+            && !state.retrying.contains(item)
+    };
+    u32::try_from(state.children(each).iter().filter(failed).count()).unwrap_or(u32::MAX)
+}
+
+/// Which items may start now: worked out once a round for each step that has some.
+#[derive(Default)]
+pub(super) struct Admission {
+    /// The first item that may not start yet, and how many more may run.
+    known: BTreeMap<usize, (usize, u32)>,
+}
+
+impl Admission {
+    /// Whether a step may start as far as it is an item; it then counts as one that runs.
+    pub(super) fn admits(&mut self, plan: &Plan, state: &RunState, step: usize) -> bool {
+        let Some(group) = plan.steps[step].group else { return true };
+        // What has begun before has its place.
+        if state.steps[step].status != Status::Pending {
+            return true;
+        }
+        let Action::Each(each) = &plan.steps[group].action else {
+            // The last words of a called runbook wait for retries above them, too.
+            return !plan.steps[step].cleanup
+                || !state.children(group).iter().any(|child| state.retrying.contains(child));
+        };
+        let place = plan.steps[step].item.as_ref().map_or(0, |item| item.index);
+        let (bound, free) = self.known.entry(group).or_insert_with(|| room(each, state, group));
+        if place >= *bound || *free == 0 {
+            return false;
+        }
+        *free -= 1;
+        true
+    }
+}
+
+/// How far items may start, and how many more at once.
+fn room(each: &Each, state: &RunState, group: usize) -> (usize, u32) {
+    let items = state.children(group);
+    let is_over = |place: usize| {
+        let item = items[place];
+        matches!(state.steps[item].status, Status::Ended(outcome) if outcome != Outcome::Interrupted)
+            && !state.gates.contains_key(&item)
+            && !state.retrying.contains(&item)
+    };
+    let runs = |item: &&usize| match state.steps[**item].status {
+        Status::Running(_) | Status::Delayed { .. } => true,
+        Status::Ended(_) => state.retrying.contains(*item) || state.gates.contains_key(*item),
+        Status::Pending => false,
+    };
+    let running = u32::try_from(items.iter().filter(runs).count()).unwrap_or(u32::MAX);
+    (each.started_at_most(items.len(), is_over), each.max_parallel.saturating_sub(running))
+}
+
+/// Groups that had ended begin again around a step that goes on: that starts nothing by itself.
+pub(super) fn reopen(plan: &Plan, state: &RunState, _: &Circumstances<'_>) -> Vec<EventKind> {
+    let again = |step: &&usize| {
+        let known = &state.steps[**step];
+        plan.steps[**step].is_container() && known.attempts > 0 && !known.fresh
+    };
+    let reopened = state.ready_gates.iter().filter(again);
+    reopened.map(|&step| started(plan, state, step, None)).collect()
+}
+
+/// The record that a group, call or step with items begins.
+pub(super) fn started(plan: &Plan, state: &RunState, index: usize, why: Option<String>) -> EventKind {
+    let known = &state.steps[index];
+    EventKind::StepStarted {
+        step: plan.steps[index].id.clone(),
+        attempt: known.attempts + 1,
+        command: None,
+        digest: None,
+        boot: None,
+        slot: None,
+        why: why.or_else(|| known.why.clone()),
+    }
+}
+
+/// Settles the items of steps that have begun.
+pub(super) fn settle_items(
+    plan: &Plan,
+    state: &RunState,
+    circumstances: &Circumstances<'_>,
+) -> Vec<EventKind> {
+    let mut events = Vec::new();
+    let halting = Halting::of(plan, state);
+    for &step in state.open.difference(&state.itemized) {
+        let Action::Each(each) = &plan.steps[step].action else { continue };
+        // What is held does not look any more: it is closed without items.
+        if halting.holds(plan, step) {
+            continue;
+        }
+        let settled = circumstances.renderer.items(plan, state, step);
+        let settled = settled.and_then(|list| fitting(each, plan, step, list));
+        match settled {
+            Ok(list) => events.push(EventKind::Items { step: plan.steps[step].id.clone(), list }),
+            Err(why) => {
+                let reason = Some(format!("template: for_each: {why}"));
+                events.extend(ended(plan, state, step, (Outcome::Failed, reason), circumstances));
+            }
+        }
+    }
+    events
+}
+
+/// The items, where all ids that they make are short enough.
+fn fitting(
+    each: &Each,
+    plan: &Plan,
+    step: usize,
+    list: Vec<serde_json::Value>,
+) -> Result<Vec<serde_json::Value>, String> {
+    let longest = each.body.iter().map(|step| step.id.as_str().len()).max().unwrap_or(0);
+    let digits = list.len().to_string().len() + 2;
+    if longest + digits > crate::id::STEP_ID_LENGTH_MAX {
+        return Err(format!("the ids of `{}` would be too long", plan.steps[step].id));
+    }
+    Ok(list)
+}
+
+/// What is inside a step that has ended, and has not run, ends as that step did.
+pub(super) fn pass_on(plan: &Plan, state: &RunState, _: &Circumstances<'_>) -> Vec<EventKind> {
+    let mut events = Vec::new();
+    for &container in &state.abandoned {
+        let Some(outcome) = state.steps[container].outcome() else { continue };
+        let id = &plan.steps[container].id;
+        for &child in state.children(container) {
+            let step = plan.steps[child].id.clone();
+            match (&state.steps[child].status, outcome) {
+                (Status::Pending, Outcome::Skipped | Outcome::Succeeded) => {
+                    let reason = format!("{id} was skipped");
+                    events.push(EventKind::StepSkipped { step, reason, by: None });
+                }
+                (Status::Pending, Outcome::Blocked) => {
+                    let needs = state.steps[container].result.reason.as_deref();
+                    let needs = needs.and_then(|reason| reason.strip_prefix("needs ")?.parse().ok());
+                    events.push(EventKind::StepBlocked { step, needs: needs.unwrap_or_else(|| id.clone()) });
+                }
+                (Status::Pending | Status::Delayed { .. }, _) => {
+                    events.push(EventKind::StepCancelled { step, reason: format!("{id} has ended") });
+                }
+                (Status::Running(_) | Status::Ended(_), _) => {}
+            }
+        }
+    }
+    events
+}
+
+/// Ends each group, call and step with items of which all is over.
+pub(super) fn close(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
+    let mut events = Vec::new();
+    let mut halting = None;
+    for &step in &state.open {
+        if !state.children_are_over(step) {
+            continue;
+        }
+        let halting = halting.get_or_insert_with(|| Halting::of(plan, state));
+        let waits = |child: &usize| {
+            (state.retrying.contains(child) && !halting.holds(plan, *child))
+                || (state.interrupted.contains(child)
+                    && standing(plan, state, *child, circumstances) != Standing::Moot)
+        };
+        let unsettled = matches!(plan.steps[step].action, Action::Each(_)) && !state.itemized.contains(&step);
+        if state.children(step).iter().any(waits) || (unsettled && !halting.holds(plan, step)) {
+            continue;
+        }
+        let how = if unsettled {
+            (Outcome::Cancelled, Some("operator: the run ends".to_owned()))
+        } else {
+            outcome_of(plan, state, step, circumstances)
+        };
+        events.extend(ended(plan, state, step, how, circumstances));
+    }
+    events
+}
+
+/// How a step ends by what the steps inside it came to.
+fn outcome_of(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    circumstances: &Circumstances<'_>,
+) -> (Outcome, Option<String>) {
+    let children = state.children(step);
+    let outcome = |child: &usize| state.steps[*child].outcome();
+    let because = |child: usize| {
+        let reason = state.steps[child].result.reason.as_deref().unwrap_or("it did not pass");
+        // One of a step inside a step inside names it already.
+        let named = plan.steps[child].is_container() && reason.ends_with(')');
+        Some(if named { reason.to_owned() } else { format!("{reason} ({})", plan.steps[child].id) })
+    };
+    if let Some(&rejected) = children.iter().find(|child| outcome(child) == Some(Outcome::Rejected)) {
+        return (Outcome::Rejected, because(rejected));
+    }
+    let failed = |child: &&usize| {
+        outcome(child) == Some(Outcome::Failed) && fails_group(&plan.steps[**child], outcome(child))
+    };
+    let tolerates = match &plan.steps[step].action {
+        Action::Each(each) => each.max_failures,
+        _ => 0,
+    };
+    let failures = u32::try_from(children.iter().filter(failed).count()).unwrap_or(u32::MAX);
+    if failures > tolerates
+        && let Some(&first) = children.iter().find(failed)
+    {
+        return (Outcome::Failed, because(first));
+    }
+    let unfinished = |child: &&usize| {
+        matches!(outcome(child), Some(Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted))
+    };
+    if children.iter().any(|child| unfinished(&child)) {
+        return (Outcome::Cancelled, Some("operator: the run ends".into()));
+    }
+    let Action::Steps(group) = &plan.steps[step].action else { return (Outcome::Succeeded, None) };
+    let Some(repeat) = &group.repeat else { return (Outcome::Succeeded, None) };
+    match circumstances.renderer.until(plan, state, step) {
+        Ok(true) => (Outcome::Succeeded, None),
+        Ok(false) => {
+            let round = state.steps[step].attempts_in_round;
+            let why = format!(
+                "expectation: until `{}` did not hold after round {round} of {}",
+                repeat.until, repeat.times
+            );
+            (Outcome::Failed, Some(why))
+        }
+        Err(why) => (Outcome::Failed, Some(format!("template: {why}"))),
+    }
+}
+
+/// The end of a step that holds others.
+fn ended(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    (outcome, reason): (Outcome, Option<String>),
+    circumstances: &Circumstances<'_>,
+) -> Option<EventKind> {
+    let Status::Running(running) = &state.steps[step].status else { return None };
+    let (mut outcome, mut reason) = (outcome, reason);
+    let mut outputs = IndexMap::new();
+    if outcome == Outcome::Succeeded {
+        match circumstances.renderer.results(plan, state, step) {
+            Ok(results) => outputs = results,
+            Err(why) => (outcome, reason) = (Outcome::Failed, Some(format!("template: {why}"))),
+        }
+    }
+    let failed = |child: &&usize| state.steps[**child].outcome() == Some(Outcome::Failed);
+    let warnings = match &plan.steps[step].action {
+        Action::Each(_) if outcome == Outcome::Succeeded => {
+            let tolerated = state.children(step).iter().filter(failed);
+            tolerated.map(|child| format!("{} failed", plan.steps[*child].id)).collect()
+        }
+        _ => Vec::new(),
+    };
+    Some(EventKind::StepFinished {
+        step: plan.steps[step].id.clone(),
+        attempt: running.number,
+        outcome,
+        reason,
+        exit_code: None,
+        signal: None,
+        duration_ms: u64::try_from(circumstances.now.since(running.started_at).as_millis())
+            .unwrap_or(u64::MAX),
+        outputs,
+        log_sha256: None,
+        dropped_bytes: 0,
+        recovered: false,
+        by: Vec::new(),
+        choice: None,
+        fields: IndexMap::new(),
+        values: IndexMap::new(),
+        warnings,
+    })
+}
+
+/// After a failure, a rejection or a cancel: closes what waits, and, once nothing of it runs any more, says of each step that did not
+/// start why it won't.
+pub(super) fn hold_back(
+    plan: &Plan,
+    state: &RunState,
+    phase: Phase,
+    halting: &Halting,
+    why: &str,
+) -> Vec<EventKind> {
+    if halting.is_nowhere() {
+        return Vec::new();
+    }
+    let held =
+        |step: &usize| plan.steps[*step].finally == (phase == Phase::Finally) && halting.holds(plan, *step);
+    let mut events = Vec::new();
+    for (step, gate) in state.gates.iter().filter(|(step, _)| held(step)) {
+        // Of a step that may have taken effect it must be known, whatever else failed.
+        let ends = phase == Phase::Main && (state.cancel.is_some() || state.aborted.is_some());
+        if gate.gate == crate::event::Gate::Interrupted && !ends {
+            continue;
+        }
+        events.push(EventKind::GateClosed {
+            step: plan.steps[*step].id.clone(),
+            result: "cancelled".into(),
+            reason: Some(why.to_owned()),
+        });
+    }
+    for step in state.delayed.iter().filter(|step| held(step)) {
+        events.push(EventKind::StepCancelled { step: plan.steps[*step].id.clone(), reason: why.to_owned() });
+    }
+    if !events.is_empty() || state.running.iter().any(held) {
+        return events;
+    }
+    // Topological order: what a step needs, and what it is in, is judged before the step.
+    let mut blocked: BTreeMap<usize, usize> = BTreeMap::new();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if state.steps[index].status != Status::Pending || !held(&index) {
+            continue;
+        }
+        let needed = step.needs.iter().find(|need| match state.steps[**need].status {
+            Status::Ended(Outcome::Failed) => plan.steps[**need].on_failure == OnFailure::Stop,
+            Status::Ended(Outcome::Rejected | Outcome::Blocked | Outcome::Interrupted) => true,
+            Status::Ended(Outcome::Succeeded | Outcome::Skipped | Outcome::Cancelled)
+            | Status::Pending
+            | Status::Running(_)
+            | Status::Delayed { .. } => blocked.contains_key(*need),
+        });
+        let around = step.group.and_then(|group| blocked.get(&group));
+        events.push(match needed.or(around).copied() {
+            Some(culprit) => {
+                blocked.insert(index, culprit);
+                EventKind::StepBlocked { step: step.id.clone(), needs: plan.steps[culprit].id.clone() }
+            }
+            None => EventKind::StepCancelled { step: step.id.clone(), reason: why.to_owned() },
+        });
+    }
+    events
+}
