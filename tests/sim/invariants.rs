@@ -17,6 +17,8 @@ struct Seen {
     /// It is over for good in this life of the run: nothing about it is open.
     skip_pending: bool,
     background_lives: bool,
+    /// A background command that was ready once: what starts it again is what needs it.
+    was_ready: bool,
     never_started: bool,
     /// A stop of the run ended it while it ran.
     cut_off: bool,
@@ -101,6 +103,7 @@ impl Watch {
                 step.outcome = Some(*outcome);
                 step.background_lives =
                     *outcome == Outcome::Succeeded && plan.steps[i].action.is_background();
+                step.was_ready |= step.background_lives;
             }
             (EventKind::StepSkipped { .. }, Some(i)) => self.end_without(i, Outcome::Skipped),
             (EventKind::StepBlocked { .. }, Some(i)) => self.end_without(i, Outcome::Blocked),
@@ -203,18 +206,17 @@ impl Watch {
         for need in &step.needs {
             assert!(self.passed(plan, *need), "{} starts before {}", step.id, plan.steps[*need].id);
         }
-        let restarts = self.steps[i].outcome == Some(Outcome::Succeeded);
+        let restarts = self.steps[i].was_ready;
         assert!(
-            !restarts || (step.action.is_background() && !self.steps[i].background_lives),
+            self.steps[i].outcome != Some(Outcome::Succeeded)
+                || (restarts && !self.steps[i].background_lives),
             "{} has succeeded and starts again",
             step.id
         );
         // What `finally` may rely on comes up again for it, however the rest ended.
-        let main_is_over = self
-            .steps
-            .iter()
-            .zip(&plan.steps)
-            .all(|(seen, step)| step.finally || (seen.outcome.is_some() && seen.gate.is_none()));
+        let main_is_over = self.steps.iter().zip(&plan.steps).all(|(seen, step)| {
+            step.finally || seen.was_ready || (seen.outcome.is_some() && seen.gate.is_none())
+        });
         let for_finally = restarts && main_is_over && plan.steps.iter().any(|step| step.finally);
         for (j, other) in self.steps.iter().enumerate() {
             let declared = other.never_started

@@ -3,10 +3,10 @@
 use runbook_core::duration::Duration;
 use runbook_core::event::{AheadAnswer, EventKind, Evidence, RunOutcome};
 use runbook_core::plan::{Action, EvidenceRule, OnExpiry, Plan, Question};
-use runbook_core::schedule::{Answer, Attendance, Input, RefusalKind, needs_reason};
+use runbook_core::schedule::{Answer, Attendance, Found, Input, RefusalKind, needs_reason};
 
 use super::desk::Desk;
-use crate::plans::{approve, finally, id, manual, plan, question, run, step};
+use crate::plans::{approve, background, finally, id, manual, plan, question, run, step};
 use crate::simulator::answer;
 
 fn says(step: &str, word: &str, by: &str) -> Answer {
@@ -269,4 +269,29 @@ fn the_record_of_a_question_names_its_words_and_items() {
         panic!("it is asked")
     };
     assert_eq!((words.join(" ").as_str(), checklist.join(" ").as_str(), *quorum), ("done failed", "one", 1));
+}
+
+#[test]
+fn what_no_step_depends_on_any_more_is_not_asked_again_while_finally_runs() {
+    let mut desk = Desk::new(plan(vec![
+        step("ok", &[], approve()),
+        step("server", &[0], background()),
+        step("deploy", &[1], run()),
+        finally("tell", &[]),
+    ]));
+    desk.start();
+    desk.says(says("ok", "approve", "bob"));
+    desk.succeeds(1);
+    assert_eq!(desk.succeeds(2), ["step_finished deploy succeeded", "step_started tell"]);
+    // The server comes up again for `tell`; the engine dies while it does, and an input has changed.
+    let lost = vec![(1, Found::Unknown), (3, Found::Unknown)];
+    desk.resumes(lost);
+    let retry = vec![Answer { word: "retry".into(), ..says("tell", "retry", "bob") }];
+    let change = vec![(2, "deploy.sh".to_owned(), Some("ff".to_owned()))];
+    let events = desk.resumes_with(vec![(1, Found::Unknown)], change, Vec::new(), retry);
+    assert!(!events.iter().any(|event| event.starts_with("gate_closed ok")), "{events:?}");
+    assert!(events.iter().any(|event| event == "step_started server 2"), "{events:?}");
+    let events = desk.resumes_with(vec![(1, Found::Unknown)], Vec::new(), Vec::new(), Vec::new());
+    assert!(!events.iter().any(|event| event.starts_with("gate_closed ok")), "{events:?}");
+    assert!(events.iter().any(|event| event == "step_started server 3"), "{events:?}");
 }

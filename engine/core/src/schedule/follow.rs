@@ -90,10 +90,12 @@ pub(super) fn phase(plan: &Plan, state: &RunState, circumstances: &Circumstances
         Standing::Undecided => true,
         Standing::Declared(_) => !is_halting(plan, state, false),
     };
-    let over = state.main_is_over()
+    // What has passed already and only starts again is brought up for what is still to come.
+    let brought_up = |step: &usize| state.steps[*step].was_ready;
+    let over = state.main_is_over_but_for(brought_up)
         && !state.gates.keys().any(is_main)
         && !state.settled.keys().any(is_main)
-        && !state.interrupted.iter().filter(|step| is_main(step)).any(goes_on)
+        && !state.interrupted.iter().filter(|step| is_main(step) && !brought_up(step)).any(goes_on)
         && (is_halting(plan, state, false) || !state.retrying.iter().any(is_main));
     if over { Phase::Finally } else { Phase::Main }
 }

@@ -38,8 +38,11 @@ pub(super) fn start(
         .filter(|step| is_due(state, **step, circumstances) && state.needs_are_met(**step));
     let mut others = again.chain(due.map(|&step| (step, None))).filter(|(step, _)| in_phase(step));
     let mut starting = Starting::new(plan, state, circumstances);
+    // A start that was cut off is made again in whatever phase needs it.
+    let cut_off = || state.interrupted.iter().filter(|step| state.steps[**step].was_ready);
     let lost = || {
-        state.lost.iter().copied().filter(|step| state.needs_are_met(*step) && !halting.holds(plan, *step))
+        let down = state.lost.iter().chain(cut_off()).copied();
+        down.filter(|step| state.needs_are_met(*step) && !halting.holds(plan, *step))
     };
     if lost().next().is_some() || !state.restarting.is_empty() {
         // Nothing starts before what it may rely on is up again; and nothing is
@@ -50,7 +53,7 @@ pub(super) fn start(
             }
             // One after the other, in the plan's order: one may rely on another.
             if state.restarting.is_empty() {
-                for step in lost().take(1) {
+                if let Some(step) = lost().min() {
                     starting.add(step, Some("the background command is started again"));
                 }
             }

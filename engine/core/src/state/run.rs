@@ -204,6 +204,12 @@ impl RunState {
         self.ended_count[0] == self.step_count[0]
     }
 
+    /// Whether every step outside `finally` is over, or starts again and is one of these.
+    pub(crate) fn main_is_over_but_for(&self, these: impl Fn(&usize) -> bool) -> bool {
+        let again = self.restarting.iter().filter(|step| !self.plan.steps[**step].finally && these(step));
+        self.ended_count[0] + again.count() == self.step_count[0]
+    }
+
     /// Whether every step of `finally` is over, too.
     #[must_use]
     pub fn all_is_over(&self) -> bool {
