@@ -48,6 +48,7 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         6 => Just(plans::run()),
         2 => Just(plans::check()),
+        1 => Just(plans::wait()),
         2 => Just(plans::approve()),
         1 => Just(plans::manual(&[])),
         1 => Just(plans::manual(&["one", "two"])),

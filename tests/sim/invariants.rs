@@ -123,6 +123,9 @@ impl Watch {
                 assert!(self.steps[i].gate.is_none(), "{kind:?}: it is open already");
                 self.steps[i].gate = Some((*gate, Vec::new()));
             }
+            (EventKind::GateAnswered { .. }, Some(i)) if matches!(plan.steps[i].action, Action::Wait(_)) => {
+                assert!(self.steps[i].running, "{kind:?}: a wait is cut short that doesn't run");
+            }
             (EventKind::GateAnswered { answer, .. }, Some(i)) => {
                 let (_, answers) = self.steps[i].gate.as_mut().expect("an open question is answered");
                 answers.push(answer.clone());

@@ -5,7 +5,7 @@ use runbook_core::duration::Duration;
 use runbook_core::id::StepId;
 use runbook_core::plan::{
     Action, Check, Command, Guards, Inputs, OnFailure, OnInterrupt, PLAN_FORMAT, Plan, Probe, Question,
-    Retry, Run, Step,
+    Retry, Run, Step, Wait,
 };
 
 pub(crate) fn id(text: &str) -> StepId {
@@ -70,6 +70,10 @@ pub(crate) fn manual(items: &[&str]) -> Action {
     })
 }
 
+pub(crate) fn wait() -> Action {
+    Action::Wait(Wait::For(Duration::from_secs(300)))
+}
+
 pub(crate) fn retry(times: u32, exit_codes: &[i32]) -> Retry {
     Retry {
         times,
@@ -128,6 +132,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         env: IndexMap::new(),
         pass_env: Vec::new(),
         guards: Guards::default(),
+        channels: IndexMap::new(),
         max_parallel: 16,
         outputs: IndexMap::new(),
         steps,

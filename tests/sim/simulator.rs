@@ -262,6 +262,7 @@ impl<'a> Simulator<'a> {
             || state.delayed.iter().any(
                 |step| matches!(state.steps[*step].status, Status::Delayed { due_at } if due_at > self.now),
             )
+            || state.waits.iter().any(|step| self.wait_end(*step) > self.now)
             || self.end_backgrounds
             || (!state.outliving.is_empty() && !self.survivors.is_empty())
             || (!state.gates.is_empty() && self.attendance != Attendance::Nobody);
@@ -271,6 +272,11 @@ impl<'a> Simulator<'a> {
             let known = self.processes.contains_key(&(*step, attempt.number));
             assert!(known, "{} is said to run", self.plan.steps[*step].id);
         }
+    }
+
+    fn wait_end(&self, step: usize) -> Moment {
+        let Status::Running(running) = &self.state.steps[step].status else { panic!("it waits") };
+        running.until.expect("a wait that was rendered has an end")
     }
 
     /// The record in short, for a failing test.
@@ -314,6 +320,12 @@ impl<'a> Simulator<'a> {
         for step in &self.state.delayed {
             if let Status::Delayed { due_at } = self.state.steps[*step].status {
                 waits_for_clock.push(due_at);
+            }
+        }
+        for &step in &self.state.waits {
+            waits_for_clock.push(self.wait_end(step));
+            if self.scripts[step].reply == Reply::No {
+                options.push(Happening::Answers(step));
             }
         }
         if let Some(next) = waits_for_clock.into_iter().min().filter(|_| !rests || options.is_empty()) {
@@ -423,6 +435,9 @@ impl<'a> Simulator<'a> {
     }
 
     fn says(&mut self, step: usize) -> Answer {
+        if self.state.waits.contains(&step) {
+            return answer(&self.plan.steps[step].id, "done", "alice");
+        }
         let gate = &self.state.gates[&step];
         let no = self.scripts[step].reply == Reply::No;
         let mut given = answer(&self.plan.steps[step].id, "", ["alice", "bob"][self.dice.roll(2)]);

@@ -3,7 +3,8 @@
 
 use indexmap::IndexMap;
 use runbook_core::event::Outcome;
-use runbook_core::plan::{Action, Items, Plan};
+use runbook_core::moment::Moment;
+use runbook_core::plan::{Action, Items, Plan, Wait};
 use runbook_core::schedule::{AttemptResult, RenderedQuestion, Renderer, Shown};
 use runbook_core::state::RunState;
 use serde_json::Value;
@@ -106,6 +107,17 @@ impl Renderer for Texts<'_> {
     fn shown(&self, plan: &Plan, _: &RunState, step: usize) -> Result<Shown, String> {
         let command = Some(plan.steps[step].id.to_string());
         self.render(step, Shown { command, digest: None })
+    }
+
+    fn wait_end(
+        &self,
+        plan: &Plan,
+        _: &RunState,
+        step: usize,
+        now: Moment,
+    ) -> Result<Option<Moment>, String> {
+        let Action::Wait(Wait::For(span)) = &plan.steps[step].action else { return Ok(None) };
+        self.render(step, Some(now.after((*span).into())))
     }
 
     fn question(&self, plan: &Plan, _: &RunState, step: usize) -> Result<RenderedQuestion, String> {

@@ -128,6 +128,7 @@ impl Story {
             boot: None,
             slot: None,
             why: (attempt > 1).then(|| format!("retry {} of 2", attempt - 1)),
+            until: None,
         });
     }
 

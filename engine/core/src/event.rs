@@ -321,6 +321,9 @@ pub enum EventKind {
         /// Why there is another attempt.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<String>,
+        /// When a `wait` is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Moment>,
     },
     /// An attempt that had never started is started under another slot: the
     /// same attempt, no retry used.

@@ -81,11 +81,13 @@ fn assemble(
     resolver.project = project;
     resolver.selection = rest.map_or_else(Selection::default, |rest| rest.selection.clone());
     resolver.stack.push((source.name().to_owned(), resolver.plan.runbook.clone()));
+    resolver.check_channels();
     resolver.top();
     let steps = resolver.list();
-    let Resolver { checker, mut plan, vars, secrets, pass_env, foreign, .. } = resolver;
+    let Resolver { checker, mut plan, vars, secrets, channels, pass_env, foreign, .. } = resolver;
     plan.steps = steps;
     plan.secrets = secrets;
+    plan.channels = channels;
     for name in pass_env {
         if !plan.pass_env.contains(&name) {
             plan.pass_env.push(name);
@@ -126,13 +128,14 @@ pub(super) fn skeleton(document: &Runbook, stem: &str, project: Option<ProjectIn
         pass_env,
         project_vars: IndexMap::new(),
         guards: Guards::default(),
+        channels: IndexMap::new(),
         max_parallel: document.max_parallel.map_or(MAX_PARALLEL, std::num::NonZeroU32::get),
         outputs: IndexMap::new(),
         steps: Vec::new(),
     }
 }
 
-fn secret_source(secret: &Secret) -> SecretSource {
+pub(super) fn secret_source(secret: &Secret) -> SecretSource {
     match secret {
         Secret::Env(name) => SecretSource::Env(name.to_string()),
         Secret::File(path) => SecretSource::File(path.to_string()),

@@ -197,12 +197,14 @@ impl Checker<'_> {
 /// The type of what a command or probe gives; of JSON it is not known.
 fn type_of_result(name: &str) -> Option<Type> {
     Some(match name {
-        "exit_code" | "status" | "size" => Type::Integer,
-        "stdout" | "stderr" | "body" | "modified" | "sha256" => Type::String,
-        "lines" => Type::List,
-        "number" | "elapsed" | "age" => Type::Number,
-        "headers" | "outputs" | "fields" => Type::Map,
-        "open" | "exists" => Type::Boolean,
+        "exit_code" | "status" | "size" | "days_left" | "free" | "total" => Type::Integer,
+        "stdout" | "stderr" | "body" | "modified" | "sha256" | "subject" | "issuer" | "not_after" => {
+            Type::String
+        }
+        "lines" | "addresses" | "series" | "rows" => Type::List,
+        "number" | "elapsed" | "age" | "used_percent" => Type::Number,
+        "row" | "headers" | "outputs" | "fields" => Type::Map,
+        "open" | "exists" | "valid" => Type::Boolean,
         _ => return None,
     })
 }

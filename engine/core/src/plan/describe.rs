@@ -7,10 +7,9 @@ use super::model::{Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt,
 use super::project_value;
 use crate::duration::Duration;
 use crate::id::StepId;
-use crate::render::{dialect_of, is_plain, secret_mask};
+use crate::render::{dialect_of, is_plain, secret_mask, shown_leaf, shown_probe};
 use crate::template::{
-    Context, Expression, Reference, ShellScript, Template, Value, display_argv, quote_for_display,
-    value_from_json,
+    Context, Expression, Reference, ShellScript, Template, Value, display_argv, value_from_json,
 };
 
 /// One step of a plan as people are shown it; an entry of `steps` in `plan --format json` (cli.md).
@@ -23,7 +22,7 @@ pub struct PlanLine {
     pub title: Option<String>,
     /// The steps that must have passed. Of a step that waits for all above it: those that no other of them needs.
     pub needs: Vec<StepId>,
-    /// The key of its action: `run`, `check`, `approve`, `manual`.
+    /// The key of its action: `run`, `check`, `approve`, `http` and the like.
     pub kind: &'static str,
     /// The command or probe, with the values that are known in place.
     pub command: Option<String>,
@@ -177,12 +176,15 @@ impl<'p> Before<'p> {
         let expect = match &step.action {
             Action::Run(run) => &run.expect[..],
             Action::Check(check) => &check.expect[..],
+            Action::Http(http) => &http.expect[..],
             _ => &[],
         };
         let command = match &step.action {
             Action::Run(run) => Some(self.command(&run.command, step, &context)),
             Action::Check(check) => Some(self.probe(check, step, &context)),
-            _ => None,
+            other => shown_leaf(other, &mut |text| Ok(self.marked(text, &context)))
+                .and_then(Result::ok)
+                .map(|shown| self.complete(&shown)),
         };
         PlanLine {
             id: step.id.clone(),
@@ -281,18 +283,11 @@ impl<'p> Before<'p> {
     }
 
     fn probe(&mut self, check: &Check, step: &Step, context: &Context) -> String {
-        match &check.probe {
-            Probe::Run(command) => self.command(command, step, context),
-            Probe::Http(request) => {
-                let url = self.marked(&request.url, context);
-                self.complete(&format!("{} {}", request.method, quote_for_display(&url)))
-            }
-            Probe::Tcp(address) => format!("tcp {}", self.text(address, context)),
-            Probe::File(path) => {
-                let path = self.marked(path, context);
-                self.complete(&format!("file {}", quote_for_display(&path)))
-            }
+        if let Probe::Run(command) = &check.probe {
+            return self.command(command, step, context);
         }
+        let shown = shown_probe(&check.probe, &mut |text| Ok(self.marked(text, context)));
+        self.complete(&shown.and_then(Result::ok).unwrap_or_default())
     }
 
     /// A text with `‹…›` for what isn't known.

@@ -1,6 +1,6 @@
 //! The plan: a document with its parameters, resolved, validated, ordered and frozen.
 //!
-//! - `input` says what a plan is made of, `model` what it is;
+//! - `input` says what a plan is made of, `model` and `leaf` what it is;
 //! - `build` is the way from the one to the other;
 //! - `structure` is what holds steps: groups, calls and steps with items;
 //! - `order` knows what waits for what, `names` what each place can see, `check` whether a text is right there;
@@ -13,6 +13,7 @@ mod check;
 mod describe;
 mod guards;
 mod input;
+mod leaf;
 mod model;
 mod names;
 mod order;
@@ -30,6 +31,9 @@ pub use guards::{Guards, Lock, OnBusy, Outside};
 pub use input::{
     BuildInput, CalledRunbook, Calls, GivenValue, InputFiles, NoCalls, ProjectInput, UnknownCall,
     missing_params,
+};
+pub use leaf::{
+    Channel, DnsQuery, Http, Notify, PostgresQuery, PrometheusQuery, RedisCommand, Wait, WaitUntil,
 };
 pub use model::{
     Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, PLAN_FORMAT,

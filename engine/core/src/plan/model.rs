@@ -15,6 +15,8 @@ use crate::duration::Duration;
 use crate::event::Gate;
 use crate::id::StepId;
 
+use super::leaf::{Channel, DnsQuery, Http, Notify, PostgresQuery, PrometheusQuery, RedisCommand, Wait};
+
 /// The version of the plan's own format.
 pub const PLAN_FORMAT: u32 = 1;
 
@@ -49,6 +51,9 @@ pub struct Plan {
     /// The project's variables that its texts use: `project.vars.x`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub project_vars: IndexMap<String, Value>,
+    /// The project's channels that its steps use.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub channels: IndexMap<String, Channel>,
     /// How many steps may run at a time.
     pub max_parallel: u32,
     /// What must hold before the run starts.
@@ -179,6 +184,12 @@ pub enum Action {
     Call(Box<Call>),
     /// A step that runs once per item.
     Each(Box<Each>),
+    /// Time that passes.
+    Wait(Wait),
+    /// An HTTP request.
+    Http(Http),
+    /// A message to a channel.
+    Notify(Notify),
 }
 
 /// A command.
@@ -246,6 +257,18 @@ pub enum Probe {
     Tcp(String),
     /// A file's facts.
     File(String),
+    /// A name's addresses.
+    Dns(DnsQuery),
+    /// The certificate at `host:port`.
+    Tls(String),
+    /// How full a file system is.
+    Disk(String),
+    /// A Prometheus query.
+    Prometheus(PrometheusQuery),
+    /// A PostgreSQL query, in a read-only transaction.
+    Postgres(PostgresQuery),
+    /// A Redis command.
+    Redis(RedisCommand),
 }
 
 /// An HTTP request, templated.
@@ -383,6 +406,9 @@ impl Action {
             Self::Steps(_) => "steps",
             Self::Call(_) => "call",
             Self::Each(each) => each.body.first().map_or("steps", |step| step.action.kind()),
+            Self::Wait(_) => "wait",
+            Self::Http(_) => "http",
+            Self::Notify(_) => "notify",
         }
     }
 
@@ -392,15 +418,26 @@ impl Action {
         match self {
             Self::Approve(question) => Some((Gate::Approve, question)),
             Self::Manual(question) => Some((Gate::Manual, question)),
-            Self::Run(_) | Self::Check(_) | Self::Steps(_) | Self::Call(_) | Self::Each(_) => None,
+            Self::Run(_)
+            | Self::Check(_)
+            | Self::Steps(_)
+            | Self::Call(_)
+            | Self::Each(_)
+            | Self::Wait(_)
+            | Self::Http(_)
+            | Self::Notify(_) => None,
         }
     }
 
     /// Whether an attempt that a crash cut off may be done again without asking:
-    /// it changes nothing (`language.md` §5).
+    /// it changes nothing, or telling twice does no harm (`language.md` §5).
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Check(_))
+        match self {
+            Self::Check(_) | Self::Wait(_) | Self::Notify(_) => true,
+            Self::Http(http) => matches!(http.request.method.as_str(), "GET" | "HEAD"),
+            _ => false,
+        }
     }
 
     /// Whether its command lives on after the step has passed.
@@ -412,7 +449,7 @@ impl Action {
     /// Whether it takes one of the places that `max_parallel` gives.
     #[must_use]
     pub fn takes_slot(&self) -> bool {
-        self.question().is_none() && !self.is_container()
+        self.question().is_none() && !self.is_container() && !matches!(self, Self::Wait(_))
     }
 }
 

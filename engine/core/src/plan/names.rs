@@ -14,6 +14,9 @@ use crate::template::{Names, SecretUse, StepNames, StepScope, StepUse, canonical
 pub(super) const RUN_AT_THE_TOP: &[&str] = &["id", "name", "user", "host"];
 /// What a command's result is called in `expect`, `warn` and `outputs`.
 pub(super) const COMMAND_NAMES: &[&str] = &["exit_code", "stdout", "stderr", "json", "lines", "number"];
+/// What an HTTP answer is called in `expect` and `outputs` of a step: those of the probe, and its body as a command's output.
+pub(super) const HTTP_ANSWER_NAMES: &[&str] =
+    &["status", "headers", "body", "json", "elapsed", "stdout", "lines", "number"];
 /// What every step has.
 const COMMON_FIELDS: &[&str] =
     &["outcome", "succeeded", "failed", "skipped", "outputs", "by", "artifacts", "duration", "attempts"];
@@ -27,17 +30,25 @@ pub(super) const fn probe_names(probe: &Probe) -> &'static [&'static str] {
         Probe::Http(_) => &["status", "headers", "body", "json", "elapsed"],
         Probe::Tcp(_) => &["open", "elapsed"],
         Probe::File(_) => &["exists", "size", "age", "modified", "sha256"],
-        _ => &[],
+        Probe::Dns(_) => &["addresses", "elapsed"],
+        Probe::Tls(_) => &["days_left", "subject", "issuer", "not_after", "valid"],
+        Probe::Prometheus(_) => &["value", "series"],
+        Probe::Postgres(_) => &["value", "row", "rows"],
+        Probe::Disk(_) => &["used_percent", "free", "total"],
+        Probe::Redis(_) => &["value"],
+        Probe::Invalid => &[],
     }
 }
 
-/// The name that tells whether a probe succeeded by itself; expected where no expectation mentions it.
+/// The name that tells whether a probe succeeded by itself; expected where no expectation mentions it. Empty where there is none.
 pub(super) const fn success_name(probe: &Probe) -> &'static str {
     match probe {
         Probe::Http(_) => "status",
         Probe::Tcp(_) => "open",
         Probe::File(_) => "exists",
-        _ => "exit_code",
+        Probe::Tls(_) => "valid",
+        Probe::Run(_) => "exit_code",
+        _ => "",
     }
 }
 
@@ -315,6 +326,8 @@ fn names_of_one(step: &Step, around: &Declared<'_>) -> StepNames {
             Probe::Http(_) => (&["json"], declared()),
             _ => (&[], declared()),
         },
+        Action::Http(_) => (HTTP_ANSWER_NAMES, declared()),
+        Action::Wait(_) | Action::Notify(_) => (&[], declared()),
         Action::Approve(_) | Action::Manual(_) => (&["fields"], declared()),
         // Refused or mistaken for another reason: nothing more is said of it.
         _ => return StepNames::any(),

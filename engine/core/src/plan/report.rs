@@ -50,6 +50,11 @@ impl Report {
         self.diagnostics.push(diagnostic);
     }
 
+    /// Adds all that another report has collected, in its own file.
+    pub(super) fn take(&mut self, other: Self) {
+        self.diagnostics.extend(other.diagnostics);
+    }
+
     pub(super) fn make(&self, code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::error(&self.file, code, span, message)
     }

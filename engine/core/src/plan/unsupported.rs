@@ -3,9 +3,7 @@
 use super::input::ProjectInput;
 use super::report::Report;
 use crate::diagnostic::Diagnostics;
-use crate::document::model::{
-    Action, Approve, Check, Gate, Manual, OnFailure, Probe, Project, Rollback, Runbook, Step,
-};
+use crate::document::model::{Action, Approve, Gate, Manual, OnFailure, Project, Rollback, Runbook, Step};
 use crate::document::node::{Node, Value};
 use crate::document::yaml;
 use crate::source::{Source, Span};
@@ -41,10 +39,7 @@ const STEP: &[Refused<Step>] = &[
 ];
 
 /// Actions that no step can have yet.
-const ACTIONS: &[&str] = &["choose", "wait", "http", "notify"];
-
-/// Probes that no check can have yet.
-const PROBES: &[&str] = &["dns", "tls", "prometheus", "postgres", "redis", "disk"];
+const ACTIONS: &[&str] = &["choose"];
 
 const GATE: &[Refused<Gate>] = &[
     ("from", None, |gate| gate.from.is_some()),
@@ -61,9 +56,7 @@ const APPROVE: &[Refused<Approve>] = &[
 const PROJECT: &[Refused<Project>] = &[
     ("groups", None, |project| !project.groups.is_empty()),
     ("people", None, |project| !project.people.is_empty()),
-    ("channels", None, |project| !project.channels.is_empty()),
     ("escalation", None, |project| !project.escalation.is_empty()),
-    ("targets", None, |project| !project.targets.is_empty()),
 ];
 
 /// Reports what a runbook uses of it.
@@ -128,13 +121,6 @@ impl<'r> Refusal<'r> {
             path.iter().copied().chain(keys.iter().map(|key| Segment::Key(key))).collect()
         };
         match &step.action {
-            Action::Check(check) => self.check(check, &below(&["check"])),
-            Action::Run(run) => {
-                if let Some(background) = &run.background {
-                    let path = below(&["background", "ready"]);
-                    self.check(&background.ready, &path);
-                }
-            }
             Action::Approve(approve) => self.approve(approve, &below(&["approve"])),
             Action::Manual(manual) => self.manual(manual, &below(&["manual"])),
             Action::Steps(group) => {
@@ -145,13 +131,6 @@ impl<'r> Refusal<'r> {
                 }
             }
             _ => {}
-        }
-    }
-
-    fn check(&mut self, check: &Check, path: &[Segment]) {
-        let probe = Probe::key(&check.probe);
-        if let Some(key) = PROBES.iter().find(|known| **known == probe) {
-            self.refuse(key, None, path);
         }
     }
 

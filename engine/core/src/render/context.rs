@@ -248,7 +248,7 @@ impl Sight<'_> {
                 Some(code) => StepValue::Value(Value::from(code)),
                 None => undefined("the step has no exit code"),
             },
-            "stdout" | "stderr" | "json" | "lines" | "number" => self.printed(index, field),
+            "stdout" | "stderr" | "json" | "lines" | "number" | "body" => self.printed(index, field),
             "outputs" => StepValue::Value(map_value(&result.outputs)),
             "fields" => StepValue::Value(map_value(&result.fields)),
             "choice" => match &result.choice {
@@ -296,6 +296,7 @@ pub(super) fn printed_value(text: &str, field: &str) -> StepValue {
             Some(number) => StepValue::Value(number),
             None => StepValue::Undefined { why: "its output is no number".to_owned() },
         },
+        "body" => StepValue::Value(Value::from(text)),
         _ => StepValue::Value(Value::from(trimmed)),
     }
 }

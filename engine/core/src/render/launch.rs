@@ -8,12 +8,13 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 use super::context::{Missing, Recorded, RunFacts, SecretView, Sight, parse_template};
-use crate::plan::{Action, Check, Command, HttpRequest, Plan, Probe};
+use super::leaf::{shown_leaf, shown_probe};
+use crate::document::model::DnsType;
+use crate::moment::Moment;
+use crate::plan::{Action, Check, Command, Plan, Probe};
 use crate::schedule::{RenderedQuestion, Renderer, Shown};
 use crate::state::RunState;
-use crate::template::{
-    Dialect, Expression, Reference, ShellScript, Template, Value, display_argv, quote_for_display,
-};
+use crate::template::{Dialect, Expression, Reference, ShellScript, Template, Value, display_argv};
 
 /// The texts of a run, rendered against its state.
 #[derive(Clone)]
@@ -74,6 +75,45 @@ pub enum ProbeCall {
         /// The step's `cwd`.
         cwd: Option<String>,
     },
+    /// A name.
+    Dns {
+        /// The name.
+        name: String,
+        /// The kind of record.
+        record_type: Option<DnsType>,
+    },
+    /// `host:port`.
+    Tls(String),
+    /// A path on a file system, relative to the step's `cwd`.
+    Disk {
+        /// The path.
+        path: String,
+        /// The step's `cwd`.
+        cwd: Option<String>,
+    },
+    /// A query.
+    Prometheus {
+        /// The server.
+        url: String,
+        /// In PromQL.
+        query: String,
+        /// What an empty answer stands for.
+        empty: Option<f64>,
+    },
+    /// A query.
+    Postgres {
+        /// The server.
+        url: String,
+        /// In SQL.
+        query: String,
+    },
+    /// A command.
+    Redis {
+        /// The server.
+        url: String,
+        /// The command with its arguments.
+        command: Vec<String>,
+    },
 }
 
 impl Texts {
@@ -130,17 +170,10 @@ impl Texts {
         check: &Check,
         secrets: &SecretView<'_>,
     ) -> Result<ProbeCall, String> {
-        let missing = missing_of(plan, step);
-        let text = |source: &str| self.text(plan, state, step, source, secrets, missing);
-        Ok(match &check.probe {
-            Probe::Run(command) => ProbeCall::Run(self.command(plan, state, step, command, secrets)?.0),
-            Probe::Http(request) => ProbeCall::Http(self.http(plan, state, step, request, secrets)?),
-            Probe::Tcp(address) => ProbeCall::Tcp(text(address)?),
-            Probe::File(path) => {
-                let cwd = plan.steps[step].cwd.as_deref().map(&text).transpose()?;
-                ProbeCall::File { path: text(path)?, cwd }
-            }
-        })
+        match &check.probe {
+            Probe::Run(command) => Ok(ProbeCall::Run(self.command(plan, state, step, command, secrets)?.0)),
+            other => self.probe_call(plan, state, step, other, secrets),
+        }
     }
 
     /// Globs of files to keep, rendered; the step itself is in sight.
@@ -165,30 +198,6 @@ impl Texts {
             .as_deref()
             .map(|cwd| self.text(plan, state, step, cwd, &SecretView::Masked, Missing::Fails))
             .transpose()
-    }
-
-    fn http(
-        &self,
-        plan: &Plan,
-        state: &RunState,
-        step: usize,
-        request: &HttpRequest,
-        secrets: &SecretView<'_>,
-    ) -> Result<HttpCall, String> {
-        let text = |source: &str| self.text(plan, state, step, source, secrets, missing_of(plan, step));
-        let mut headers = IndexMap::new();
-        for (name, value) in &request.headers {
-            headers.insert(name.clone(), text(value)?);
-        }
-        Ok(HttpCall {
-            url: text(&request.url)?,
-            method: request.method.clone(),
-            headers,
-            json: request.json.as_ref().map(|json| render_json(json, &text)).transpose()?,
-            body: request.body.as_deref().map(&text).transpose()?,
-            insecure: request.insecure,
-            follow: request.follow,
-        })
     }
 
     /// A command and how people are shown it.
@@ -247,7 +256,7 @@ impl Texts {
     }
 
     /// Renders one text.
-    fn text(
+    pub(super) fn text(
         &self,
         plan: &Plan,
         state: &RunState,
@@ -274,20 +283,11 @@ impl Texts {
         check: &Check,
     ) -> Result<String, String> {
         let masked = SecretView::Masked;
-        Ok(match &check.probe {
-            Probe::Run(command) => self.command(plan, state, step, command, &masked)?.1,
-            Probe::Http(request) => {
-                let url = self.text(plan, state, step, &request.url, &masked, missing_of(plan, step))?;
-                format!("{} {}", request.method, quote_for_display(&url))
-            }
-            Probe::Tcp(address) => {
-                format!("tcp {}", self.text(plan, state, step, address, &masked, missing_of(plan, step))?)
-            }
-            Probe::File(path) => {
-                let path = self.text(plan, state, step, path, &masked, missing_of(plan, step))?;
-                format!("file {}", quote_for_display(&path))
-            }
-        })
+        let mut text = |source: &str| self.text(plan, state, step, source, &masked, missing_of(plan, step));
+        match &check.probe {
+            Probe::Run(command) => Ok(self.command(plan, state, step, command, &masked)?.1),
+            other => shown_probe(other, &mut text).unwrap_or_else(|| Ok(String::new())),
+        }
     }
 }
 
@@ -307,6 +307,14 @@ impl Renderer for Texts {
         let command = match &plan.steps[step].action {
             Action::Run(run) => self.command(plan, state, step, &run.command, &SecretView::Masked)?.1,
             Action::Check(check) => self.shown_probe(plan, state, step, check)?,
+            Action::Wait(_) | Action::Http(_) | Action::Notify(_) => {
+                let notifies = matches!(plan.steps[step].action, Action::Notify(_));
+                let missing = if notifies { Missing::Shown } else { missing_of(plan, step) };
+                let mut text =
+                    |source: &str| self.text(plan, state, step, source, &SecretView::Masked, missing);
+                let shown = shown_leaf(&plan.steps[step].action, &mut text);
+                shown.unwrap_or_else(|| Ok(String::new()))?
+            }
             _ => return Ok(Shown::default()),
         };
         let mut hash = Sha256::new();
@@ -316,6 +324,16 @@ impl Renderer for Texts {
             text
         });
         Ok(Shown { command: Some(command), digest: Some(digest) })
+    }
+
+    fn wait_end(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        now: Moment,
+    ) -> Result<Option<Moment>, String> {
+        Self::wait_end(self, plan, state, step, now)
     }
 
     fn question(&self, plan: &Plan, state: &RunState, step: usize) -> Result<RenderedQuestion, String> {
@@ -388,7 +406,7 @@ pub(super) fn render_json(
 }
 
 /// A value that was masked can't be used as if it were the secret.
-fn refuse_mask(value: &str) -> Result<(), String> {
+pub(super) fn refuse_mask(value: &str) -> Result<(), String> {
     let Some(start) = value.find("‹secrets.") else { return Ok(()) };
     let name: String = value[start + "‹secrets.".len()..].chars().take_while(|c| *c != '›').collect();
     Err(format!(

@@ -6,10 +6,15 @@
 
 mod context;
 mod launch;
+mod leaf;
 mod structure;
+mod until;
 mod verdict;
 
 pub use context::{NoOutput, Recorded, RunFacts, SecretView, Stream, secret_mask};
 pub use launch::{HttpCall, Launch, ProbeCall, Texts};
 pub(crate) use launch::{dialect_of, is_plain};
+pub use leaf::{Delivery, Notification};
+pub(crate) use leaf::{shown_leaf, shown_probe};
+pub(crate) use until::moment_of;
 pub use verdict::{Measured, Verdict};

@@ -6,7 +6,7 @@ use super::settle::{bring_up, settle};
 use super::start::start;
 use super::structure::{Halting, close, hold_back, pass_on, reopen, settle_items};
 use crate::event::{EventKind, Outcome, RunOutcome, WaitingFor};
-use crate::plan::{OnInterrupt, Plan};
+use crate::plan::{Action, OnInterrupt, Plan};
 use crate::state::RunState;
 
 /// Why an attempt is over that is known not to have begun.
@@ -67,7 +67,11 @@ pub(super) fn standing(
     } else if state.steps[step].result.reason.as_deref() == Some(NEVER_STARTED) {
         Standing::Declared("it had never started")
     } else if declared.action.is_repeatable() {
-        Standing::Declared("a check changes nothing and is done again")
+        Standing::Declared(match declared.action {
+            Action::Http(_) => "a request that changes nothing is sent again",
+            Action::Notify(_) => "a message that may not have arrived is sent again",
+            _ => "a check changes nothing and is done again",
+        })
     } else if declared.action.is_background() {
         Standing::Declared("the background command is started again")
     } else {
@@ -125,7 +129,8 @@ pub(super) fn follow(
         .any(|step| standing(plan, state, *step, circumstances) == Standing::Undecided);
     let phase = phase(plan, state, circumstances);
     let halting = Halting::of(plan, state);
-    let mut events = hold_back(plan, state, phase, &halting, &why_held_back(plan, state, phase));
+    let mut events =
+        hold_back(plan, state, phase, &halting, &why_held_back(plan, state, phase), circumstances);
     if events.is_empty() && !undecided {
         events = start(plan, state, phase, &halting, circumstances);
     }
@@ -138,7 +143,7 @@ pub(super) fn follow(
     // A retry that falls due can't start while a step is undecided, or what it needs is asked again.
     let outlived = state.outliving.keys().any(|step| survives(circumstances, *step));
     let retries = !undecided && state.delayed.iter().any(|step| state.needs_are_met(*step));
-    let idle = state.running.is_empty() && !retries && !outlived;
+    let idle = state.running.is_empty() && state.waits.is_empty() && !retries && !outlived;
     if idle && !state.gates.is_empty() && attendance == Attendance::Nobody {
         return park(plan, state);
     }
@@ -164,7 +169,8 @@ pub(super) fn follow_unattended(
 
 /// The rest of the run, where it ends without anything being started or asked.
 fn end_at_once(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Option<Vec<EventKind>> {
-    if !(state.running.is_empty() && state.gates.is_empty() && state.backgrounds.is_empty()) {
+    let runs = !state.running.is_empty() || !state.waits.is_empty();
+    if runs || !state.gates.is_empty() || !state.backgrounds.is_empty() {
         return None;
     }
     let mut imagined = state.clone();

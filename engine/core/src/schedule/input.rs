@@ -250,6 +250,18 @@ pub trait Renderer {
     /// Where a template in it can't be rendered.
     fn shown(&self, plan: &Plan, state: &RunState, step: usize) -> Result<Shown, String>;
 
+    /// When the step's `wait` is over, if it starts now; none where it is no `wait`.
+    ///
+    /// # Errors
+    /// Where a template in it can't be rendered or gives no moment.
+    fn wait_end(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        now: Moment,
+    ) -> Result<Option<Moment>, String>;
+
     /// The texts of the step's question.
     ///
     /// # Errors

@@ -26,6 +26,10 @@ pub(super) fn judge(
     let Some(step) = state.index_of(id) else {
         return Err(Refusal::usage(format!("the run has no step `{id}`")));
     };
+    if state.waits.contains(&step) {
+        super::wait::judge(state, step, answer)?;
+        return Ok(answered(answer, Vec::new()));
+    }
     let Some(gate) = state.gates.get(&step) else {
         return Err(not_open(plan, state, step, answer));
     };

@@ -16,6 +16,7 @@ mod resume;
 mod settle;
 mod start;
 mod structure;
+mod wait;
 
 pub use advance::advance;
 pub use gate::{gate_digest, needs_reason};

@@ -15,6 +15,7 @@ use super::input::{Answer, Circumstances};
 use super::judge::judge;
 use super::start::{cut_off_condition, retry_delay};
 use super::structure::is_held;
+use super::wait;
 use crate::event::{EventKind, Gate, Identity, Outcome, Via};
 use crate::plan::{OnExpiry, OnInterrupt, Plan};
 use crate::state::{GivenAnswer, OpenGate, RunState, SettledGate, Status};
@@ -27,6 +28,10 @@ pub(super) fn settle(plan: &Plan, state: &RunState, circumstances: &Circumstance
         .iter()
         .filter_map(|(&step, settled)| consequence(plan, state, step, settled, circumstances))
         .collect();
+    if !events.is_empty() {
+        return events;
+    }
+    let events = wait::over(plan, state, circumstances);
     if !events.is_empty() {
         return events;
     }

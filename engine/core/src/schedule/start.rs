@@ -3,9 +3,10 @@
 use indexmap::IndexMap;
 
 use super::follow::{Phase, Standing, standing};
-use super::input::Circumstances;
+use super::input::{Circumstances, Shown};
 use super::structure::{Admission, Halting, is_held, started};
 use crate::event::{EventKind, Outcome};
+use crate::moment::Moment;
 use crate::plan::{Action, OnFailure, Plan, Step};
 use crate::state::{RunState, Status};
 
@@ -146,15 +147,19 @@ impl<'a> Starting<'a> {
         }
         if step.action.question().is_some() {
             // What is asked follows from the record that the step has started.
-            self.events.push(self.started(index, why, None, None, None));
+            self.events.push(self.started(index, why, Shown::default(), None, None));
             return;
         }
-        match self.circumstances.renderer.shown(self.plan, self.state, index) {
-            Ok(shown) => {
+        let Circumstances { renderer, now, .. } = self.circumstances;
+        let shown = renderer
+            .shown(self.plan, self.state, index)
+            .and_then(|shown| Ok((shown, renderer.wait_end(self.plan, self.state, index, *now)?)));
+        match shown {
+            Ok((shown, until)) => {
                 let slot = matches!(step.action, Action::Run(_)).then_some(self.slot);
                 self.slot += u32::from(slot.is_some());
-                self.free -= 1;
-                self.events.push(self.started(index, why, shown.command, shown.digest, slot));
+                self.free -= usize::from(step.action.takes_slot());
+                self.events.push(self.started(index, why, shown, slot, until));
             }
             Err(error) => self.fail(index, why, &error),
         }
@@ -175,7 +180,7 @@ impl<'a> Starting<'a> {
     }
 
     fn fail(&mut self, index: usize, why: Option<&str>, error: &str) {
-        self.events.push(self.started(index, why, None, None, None));
+        self.events.push(self.started(index, why, Shown::default(), None, None));
         let attempt = self.state.steps[index].attempts + 1;
         self.events.push(not_rendered(&self.plan.steps[index], attempt, error));
         self.stops |= self.plan.steps[index].on_failure == OnFailure::Stop;
@@ -185,9 +190,9 @@ impl<'a> Starting<'a> {
         &self,
         index: usize,
         why: Option<&str>,
-        command: Option<String>,
-        digest: Option<String>,
+        shown: Shown,
         slot: Option<u32>,
+        until: Option<Moment>,
     ) -> EventKind {
         let (step, known) = (&self.plan.steps[index], &self.state.steps[index]);
         let retry = || {
@@ -198,11 +203,12 @@ impl<'a> Starting<'a> {
         EventKind::StepStarted {
             step: step.id.clone(),
             attempt: known.attempts + 1,
-            command,
-            digest,
+            command: shown.command,
+            digest: shown.digest,
             boot: slot.map(|_| self.circumstances.boot.to_owned()),
             slot,
             why: why.map(str::to_owned).or_else(|| known.why.clone()).or_else(retry),
+            until,
         }
     }
 }

@@ -183,6 +183,7 @@ pub(super) fn started(plan: &Plan, state: &RunState, index: usize, why: Option<S
         boot: None,
         slot: None,
         why: why.or_else(|| known.why.clone()),
+        until: None,
     }
 }
 
@@ -391,6 +392,7 @@ pub(super) fn hold_back(
     phase: Phase,
     halting: &Halting,
     why: &str,
+    circumstances: &Circumstances<'_>,
 ) -> Vec<EventKind> {
     if halting.is_nowhere() {
         return Vec::new();
@@ -409,6 +411,9 @@ pub(super) fn hold_back(
             result: "cancelled".into(),
             reason: Some(why.to_owned()),
         });
+    }
+    for &step in state.waits.iter().filter(|step| held(step)) {
+        events.extend(super::wait::held_back(plan, state, step, why, circumstances));
     }
     for step in state.delayed.iter().filter(|step| held(step)) {
         events.push(EventKind::StepCancelled { step: plan.steps[*step].id.clone(), reason: why.to_owned() });

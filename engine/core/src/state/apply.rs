@@ -162,7 +162,7 @@ impl RunState {
                 Status::Pending
                 | Status::Delayed { .. }
                 | Status::Ended(Outcome::Interrupted | Outcome::Succeeded),
-                EventKind::StepStarted { attempt, slot, boot, why, .. },
+                EventKind::StepStarted { attempt, slot, boot, why, until, .. },
             ) => {
                 // Another attempt starts only where its record says why, and a
                 // finished step only where its background command is gone.
@@ -193,7 +193,13 @@ impl RunState {
                 if let Some(slot) = slot {
                     self.next_slot = self.next_slot.max(slot + 1);
                 }
-                Status::Running(Attempt { number: *attempt, slot: *slot, boot: boot.clone(), started_at: at })
+                Status::Running(Attempt {
+                    number: *attempt,
+                    slot: *slot,
+                    boot: boot.clone(),
+                    started_at: at,
+                    until: *until,
+                })
             }
             (Status::Running(running), EventKind::AttemptReissued { attempt, slot, boot, .. }) => {
                 if running.number != *attempt {
@@ -284,6 +290,7 @@ impl RunState {
             _ => return illegal(self),
         };
         self.settled.remove(&i);
+        self.cut_short.remove(&i);
         if next != Status::Ended(Outcome::Succeeded) {
             self.void_due.remove(&i);
         }

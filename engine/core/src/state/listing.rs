@@ -5,7 +5,7 @@ use super::run::RunState;
 use super::step::Status;
 use super::structure::Structure;
 use crate::event::Outcome;
-use crate::plan::{OnFailure, Plan};
+use crate::plan::{Action, OnFailure, Plan};
 
 impl RunState {
     pub(super) fn set_status(&mut self, plan: &Plan, i: usize, next: Status) {
@@ -48,6 +48,7 @@ impl RunState {
             &mut self.retrying,
             &mut self.interrupted,
             &mut self.unasked,
+            &mut self.waits,
             &mut self.restarting,
         ] {
             listed.remove(&i);
@@ -65,6 +66,8 @@ impl RunState {
             Status::Running(_) => {
                 if plan.steps[i].action.takes_slot() {
                     self.running.insert(i);
+                } else if matches!(plan.steps[i].action, Action::Wait(_)) {
+                    self.waits.insert(i);
                 } else if !in_question && !self.is_container[i] {
                     self.unasked.insert(i);
                 }
@@ -128,6 +131,7 @@ impl RunState {
             &mut self.retrying,
             &mut self.interrupted,
             &mut self.unasked,
+            &mut self.waits,
             &mut self.restarting,
             &mut self.open,
             &mut self.abandoned,

@@ -105,13 +105,7 @@ impl RunState {
         else {
             return Ok(());
         };
-        let Some(gate) = self.gates.get_mut(&i) else {
-            return Err(IllegalEvent::Run { kind: name, why: "no gate of this step is open" });
-        };
-        for item in items {
-            gate.ticked.entry(*item).or_insert_with(|| (by.clone(), at));
-        }
-        gate.answers.push(GivenAnswer {
+        let given = GivenAnswer {
             word: answer.clone(),
             by: by.clone(),
             via: *via,
@@ -121,7 +115,19 @@ impl RunState {
             evidence: evidence.clone(),
             outputs: outputs.clone(),
             at,
-        });
+        };
+        if self.waits.contains(&i) {
+            // A wait asks nothing; what is said about it ends it.
+            self.cut_short.entry(i).or_insert(given);
+            return Ok(());
+        }
+        let Some(gate) = self.gates.get_mut(&i) else {
+            return Err(IllegalEvent::Run { kind: name, why: "no gate of this step is open" });
+        };
+        for item in items {
+            gate.ticked.entry(*item).or_insert_with(|| (by.clone(), at));
+        }
+        gate.answers.push(given);
         if *via == Via::Ahead {
             self.ahead.retain(|ahead| ahead.step != plan.steps[i].id);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::gate::{OpenGate, Outliving, SettledGate};
+use super::gate::{GivenAnswer, OpenGate, Outliving, SettledGate};
 use super::step::{Status, StepState};
 use super::structure::Structure;
 use crate::event::{AheadAnswer, Outcome, RunOutcome, WaitingFor};
@@ -41,6 +41,10 @@ pub struct RunState {
     pub settled: BTreeMap<usize, SettledGate>,
     /// Steps whose attempt runs and whose own question is not open.
     pub unasked: BTreeSet<usize>,
+    /// Waits that run.
+    pub waits: BTreeSet<usize>,
+    /// Waits that a person has cut short, while that is still to be recorded.
+    pub cut_short: BTreeMap<usize, GivenAnswer>,
     /// Approvals that are void, and why, while that is still to be recorded.
     pub void_due: BTreeMap<usize, String>,
     /// Steps that are pending with all that they need passed.
@@ -152,6 +156,8 @@ impl RunState {
             gates: BTreeMap::new(),
             settled: BTreeMap::new(),
             unasked: BTreeSet::new(),
+            waits: BTreeSet::new(),
+            cut_short: BTreeMap::new(),
             void_due: BTreeMap::new(),
             ready: BTreeSet::new(),
             ready_gates: BTreeSet::new(),

@@ -34,6 +34,8 @@ pub struct Attempt {
     pub boot: Option<String>,
     /// When.
     pub started_at: Moment,
+    /// Of a `wait`: when it is over.
+    pub until: Option<Moment>,
 }
 
 /// What the last finished attempt came to.

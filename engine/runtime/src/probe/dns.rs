@@ -4,25 +4,15 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
+use runbook_core::document::model::DnsType;
 use serde_json::Value;
 
 use super::{Sample, failure};
 
-/// Which addresses are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordType {
-    /// Both (`type:` is not given).
-    Any,
-    /// IPv4.
-    A,
-    /// IPv6.
-    Aaaa,
-}
-
 /// Resolves `name` as any program on this machine does (its hosts file and name servers): `addresses elapsed`.
 ///
 /// `addresses` are sorted, each once. A name without addresses is no data.
-pub async fn probe(name: &str, record: RecordType, timeout: Duration) -> Sample {
+pub async fn probe(name: &str, record: Option<DnsType>, timeout: Duration) -> Sample {
     let begun = Instant::now();
     let found = match tokio::time::timeout(timeout, tokio::net::lookup_host((name, 0))).await {
         Ok(Ok(found)) => found,
@@ -31,7 +21,7 @@ pub async fn probe(name: &str, record: RecordType, timeout: Duration) -> Sample 
     };
     let elapsed = begun.elapsed().as_secs_f64();
     let mut addresses: Vec<IpAddr> =
-        found.map(|address| address.ip()).filter(|address| record.takes(*address)).collect();
+        found.map(|address| address.ip()).filter(|address| takes(record, *address)).collect();
     addresses.sort_unstable();
     addresses.dedup();
     if addresses.is_empty() {
@@ -44,13 +34,12 @@ pub async fn probe(name: &str, record: RecordType, timeout: Duration) -> Sample 
     ]))
 }
 
-impl RecordType {
-    fn takes(self, address: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::A => address.is_ipv4(),
-            Self::Aaaa => address.is_ipv6(),
-        }
+fn takes(record: Option<DnsType>, address: IpAddr) -> bool {
+    match record {
+        None => true,
+        Some(DnsType::A) => address.is_ipv4(),
+        Some(DnsType::Aaaa) => address.is_ipv6(),
+        Some(_) => false,
     }
 }
 
@@ -65,11 +54,11 @@ mod tests {
     #[tokio::test]
     async fn names_are_resolved_to_the_type_asked_for() {
         let table = [
-            ("127.0.0.1", RecordType::Any, Ok(json!(["127.0.0.1"]))),
-            ("::1", RecordType::Aaaa, Ok(json!(["::1"]))),
-            ("localhost", RecordType::A, Ok(json!(["127.0.0.1"]))),
-            ("127.0.0.1", RecordType::Aaaa, Err("no such address (127.0.0.1)")),
-            ("no-such-host.invalid", RecordType::Any, Err("name not resolved (no-such-host.invalid)")),
+            ("127.0.0.1", None, Ok(json!(["127.0.0.1"]))),
+            ("::1", Some(DnsType::Aaaa), Ok(json!(["::1"]))),
+            ("localhost", Some(DnsType::A), Ok(json!(["127.0.0.1"]))),
+            ("127.0.0.1", Some(DnsType::Aaaa), Err("no such address (127.0.0.1)")),
+            ("no-such-host.invalid", None, Err("name not resolved (no-such-host.invalid)")),
         ];
         for (name, record, expected) in table {
             let sample = probe(name, record, TIMEOUT).await;

@@ -8,6 +8,8 @@ pub mod dns;
 mod failure;
 pub mod file;
 pub mod http;
+pub mod postgres;
+pub mod prometheus;
 pub mod redis;
 mod sample;
 pub mod tcp;

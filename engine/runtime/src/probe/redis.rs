@@ -44,6 +44,8 @@ pub async fn probe(request: &RedisRequest, timeout: Duration) -> Sample {
     let seen = tokio::time::timeout(timeout, ask(request)).await;
     let seen = seen.unwrap_or_else(|_| Err(failure::timed_out(timeout)));
     match seen {
+        // An answer without anything in it is no data (language.md §5).
+        Ok(Value::Null) => Sample::unreached("the answer is empty: there is no such value".to_owned()),
         Ok(value) => Sample::success(IndexMap::from([("value".to_owned(), value)])),
         Err(reason) => Sample::unreached(reason),
     }

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use super::errand::request_of;
 use super::message::{CheckEnd, Message};
 use super::process::{Attempt, ProcessEnd, Workshop};
 use crate::keeper::{Ended, EndedBy};
@@ -42,6 +43,8 @@ pub(super) struct CheckTask {
     pub workshop: Workshop,
     /// Where samples are judged and recorded.
     pub messages: UnboundedSender<Message>,
+    /// Whether an expression of the step looks at `series`, so that there may be several.
+    pub looks_at_series: bool,
     /// True when the engine wants the check to end.
     pub ended: watch::Receiver<bool>,
 }
@@ -139,6 +142,39 @@ impl Progress {
 struct Seen {
     measured: Measured,
     own_success: Result<(), String>,
+    /// Without data nothing is judged: no expectation passes on nothing (language.md §5).
+    has_data: bool,
+}
+
+/// What a command came to that is run beside the steps' own.
+pub(super) struct Ran {
+    pub(super) end: ProcessEnd,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+/// Runs a command without a witness and without a log, and collects what it prints.
+pub(super) async fn run_command(
+    workshop: &Workshop,
+    attempt: &Attempt,
+    launch: runbook_core::render::Launch,
+    messages: &UnboundedSender<Message>,
+) -> Ran {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    let end = workshop.run(attempt, launch, &sender, |_| {}).await;
+    drop(sender);
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    while let Ok(message) = receiver.try_recv() {
+        if let Message::Output { stream, bytes, step, attempt } = message {
+            match stream {
+                crate::capture::Stream::Stdout => stdout.extend_from_slice(&bytes),
+                crate::capture::Stream::Stderr => stderr.extend_from_slice(&bytes),
+                crate::capture::Stream::Outputs => {}
+            }
+            let _ = messages.send(Message::Output { step, attempt, stream, bytes });
+        }
+    }
+    Ran { end, stdout, stderr }
 }
 
 impl CheckTask {
@@ -187,6 +223,9 @@ impl CheckTask {
     }
 
     async fn judge(&self, seen: &Seen) -> Option<Verdict> {
+        if let (false, Err(reason)) = (seen.has_data, &seen.own_success) {
+            return Some(Verdict { failure: Some(reason.clone()), warnings: Vec::new() });
+        }
         let (reply, verdict) = oneshot::channel();
         let message = Message::Judge {
             step: self.step,
@@ -215,20 +254,30 @@ impl CheckTask {
                 };
                 probe::file::probe(&folder(cwd).join(path), wanted, timeout).await
             }
-            ProbeCall::Http(call) => {
-                let request = probe::http::HttpRequest {
-                    method: call.method.clone(),
-                    url: call.url.clone(),
-                    headers: call.headers.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
-                    body: match (&call.json, &call.body) {
-                        (Some(json), _) => Some(probe::http::HttpBody::Json(json.clone())),
-                        (None, Some(text)) => Some(probe::http::HttpBody::Bytes(text.clone().into_bytes())),
-                        (None, None) => None,
-                    },
-                    insecure: call.insecure,
-                    follow: call.follow,
+            ProbeCall::Http(call) => probe::http::probe(&request_of(call), timeout).await,
+            ProbeCall::Dns { name, record_type } => probe::dns::probe(name, *record_type, timeout).await,
+            ProbeCall::Tls(address) => probe::tls::probe(address, timeout).await,
+            ProbeCall::Disk { path, cwd } => probe::disk::probe(&folder(cwd).join(path), timeout).await,
+            ProbeCall::Prometheus { url, query, empty } => {
+                let request = probe::prometheus::PrometheusRequest {
+                    url: url.clone(),
+                    query: query.clone(),
+                    empty: *empty,
                 };
-                probe::http::probe(&request, timeout).await
+                let series = if self.looks_at_series {
+                    probe::prometheus::Series::Any
+                } else {
+                    probe::prometheus::Series::One
+                };
+                probe::prometheus::probe(&request, series, timeout).await
+            }
+            ProbeCall::Postgres { url, query } => {
+                let request = probe::postgres::PostgresRequest { url: url.clone(), query: query.clone() };
+                probe::postgres::probe(&request, timeout).await
+            }
+            ProbeCall::Redis { url, command } => {
+                let request = probe::redis::RedisRequest { url: url.clone(), command: command.clone() };
+                probe::redis::probe(&request, timeout).await
             }
         };
         let own_success = match (&sample.reached, sample.own_success) {
@@ -243,7 +292,8 @@ impl CheckTask {
             sample.values.into_iter().map(|(name, value)| (name, masker.json(&value))).collect()
         };
         let own_success = own_success.map_err(|reason| masker.text(&reason));
-        Seen { measured: Measured { values, stdout: None, stderr: None }, own_success }
+        let has_data = sample.reached.is_ok();
+        Seen { measured: Measured { values, stdout: None, stderr: None }, own_success, has_data }
     }
 
     /// Whether an expression of the check or the step's outputs names a variable.
@@ -252,20 +302,8 @@ impl CheckTask {
     }
 
     async fn run_command(&self, launch: runbook_core::render::Launch) -> Seen {
-        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-        let end = self.workshop.run(&self.attempt, launch, &sender, |_| {}).await;
-        drop(sender);
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        while let Ok(message) = receiver.try_recv() {
-            if let Message::Output { stream, bytes, step, attempt } = message {
-                match stream {
-                    crate::capture::Stream::Stdout => stdout.extend_from_slice(&bytes),
-                    crate::capture::Stream::Stderr => stderr.extend_from_slice(&bytes),
-                    crate::capture::Stream::Outputs => {}
-                }
-                let _ = self.messages.send(Message::Output { step, attempt, stream, bytes });
-            }
-        }
+        let Ran { end, stdout, stderr } =
+            run_command(&self.workshop, &self.attempt, launch, &self.messages).await;
         let mut values = IndexMap::new();
         let own_success = match end {
             ProcessEnd::Exited(exit) => match (exit.ended_by, exit.ended) {
@@ -284,7 +322,12 @@ impl CheckTask {
             ProcessEnd::Lost => Err("the probe's keeper is gone".to_owned()),
         };
         let text = |bytes: Vec<u8>| Some(String::from_utf8_lossy(&bytes).into_owned());
-        Seen { measured: Measured { values, stdout: text(stdout), stderr: text(stderr) }, own_success }
+        let has_data = values.contains_key("exit_code");
+        Seen {
+            measured: Measured { values, stdout: text(stdout), stderr: text(stderr) },
+            own_success,
+            has_data,
+        }
     }
 }
 
@@ -297,7 +340,7 @@ fn with_last_line(status: String, stderr: &[u8]) -> String {
     }
 }
 
-async fn told_to_end(ended: &mut watch::Receiver<bool>) {
+pub(super) async fn told_to_end(ended: &mut watch::Receiver<bool>) {
     if ended.wait_for(|ended| *ended).await.is_err() {
         // The dispatcher is gone; so will be this task.
         std::future::pending::<()>().await;

@@ -90,7 +90,7 @@ pub(super) fn conclude(
 }
 
 /// Adds the step's declared `outputs` to a result.
-fn declare_outputs(
+pub(super) fn declare_outputs(
     plan: &Plan,
     state: &RunState,
     texts: &Texts,
@@ -157,7 +157,7 @@ fn measured_of(
 }
 
 /// Measured values as they are recorded: those that are too large are left out.
-fn recordable(measured: &Measured) -> IndexMap<String, Value> {
+pub(super) fn recordable(measured: &Measured) -> IndexMap<String, Value> {
     let mut values: IndexMap<String, Value> = measured.values.clone();
     for (name, text) in [("stdout", &measured.stdout), ("stderr", &measured.stderr)] {
         if let Some(text) = text {
@@ -281,7 +281,7 @@ impl Dispatcher<'_> {
 
     /// Copies the artifacts of a step that succeeded, beside the loop; then it
     /// is finished.
-    fn keep_or_finish(&mut self, step: usize, attempt: u32, result: AttemptResult) {
+    pub(super) fn keep_or_finish(&mut self, step: usize, attempt: u32, result: AttemptResult) {
         let known = &self.state.plan.steps[step];
         if result.failure.is_some() || known.artifacts.is_empty() {
             self.finish(step, attempt, result);

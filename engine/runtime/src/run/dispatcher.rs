@@ -306,7 +306,7 @@ impl<'o> Dispatcher<'o> {
     /// Waits for the next thing to happen.
     async fn wake(&mut self) -> Wake {
         let due = self.next_due();
-        let ticking = !self.tasks.is_empty();
+        let ticking = !self.tasks.is_empty() || !self.state.waits.is_empty();
         let asking = async {
             match &mut self.asking {
                 Some((step, _, future)) => (step.clone(), future.await),
@@ -342,7 +342,12 @@ impl<'o> Dispatcher<'o> {
             Status::Pending | Status::Running(_) | Status::Ended(_) => None,
         });
         let expiring = self.state.gates.values().filter_map(|gate| gate.expires_at);
-        let instant = delayed.chain(expiring).min().map(|at| tokio::time::Instant::now() + at.since(now));
+        let waits = self.state.waits.iter().filter_map(|step| match &self.state.steps[*step].status {
+            Status::Running(running) => running.until,
+            Status::Pending | Status::Delayed { .. } | Status::Ended(_) => None,
+        });
+        let instant =
+            delayed.chain(expiring).chain(waits).min().map(|at| tokio::time::Instant::now() + at.since(now));
         match (instant, self.waiting_until) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -561,6 +566,9 @@ impl<'o> Dispatcher<'o> {
                 Action::Check(check) => {
                     self.spawn_check(step, attempt, check, &view).map_err(|error| ("template", error))
                 }
+                Action::Http(_) | Action::Notify(_) => {
+                    self.spawn_errand(step, attempt, &view).map_err(|error| ("template", error))
+                }
                 _ => Ok(()),
             }
         };
@@ -637,8 +645,10 @@ impl<'o> Dispatcher<'o> {
         let call = self.texts.probe(&self.state.plan, &self.state, step, check, secrets)?;
         let known = &self.state.plan.steps[step];
         let (end, ended) = watch::channel(false);
+        let expressions = || check.expect.iter().chain(&check.warn).chain(known.outputs.values()).cloned();
         let task = CheckTask {
             step,
+            looks_at_series: Texts::mentions(&expressions().collect::<Vec<_>>(), "series"),
             check: check.clone(),
             call,
             attempt: Attempt {
@@ -726,6 +736,7 @@ impl<'o> Dispatcher<'o> {
                 self.take(Input::Recorded(event));
             }
             Message::Check { step, attempt, end } => self.check_ended(step, attempt, *end),
+            Message::Errand { step, attempt, end } => self.errand_ended(step, attempt, *end),
             Message::Kept { step, attempt, files } => self.kept(step, attempt, files),
             Message::SurvivorsEnded { step } => {
                 self.survivors.remove(&step);

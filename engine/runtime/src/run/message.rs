@@ -6,6 +6,7 @@ use runbook_core::render::Measured;
 use runbook_core::schedule::KeptFile;
 use tokio::sync::oneshot;
 
+use super::errand::ErrandEnd;
 use super::process::ProcessEnd;
 use crate::capture::Stream;
 use crate::keeper::{Control, Verdict};
@@ -73,6 +74,15 @@ pub(super) enum Message {
         attempt: u32,
         /// How.
         end: Box<CheckEnd>,
+    },
+    /// A request or a message is over.
+    Errand {
+        /// The step, by index.
+        step: usize,
+        /// The attempt.
+        attempt: u32,
+        /// How.
+        end: Box<ErrandEnd>,
     },
     /// Files were copied into the run, or could not be.
     Kept {

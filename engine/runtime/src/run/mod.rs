@@ -4,6 +4,7 @@ mod check;
 mod conclude;
 mod dispatcher;
 mod environment;
+mod errand;
 mod files;
 mod mailbox;
 mod message;

@@ -391,6 +391,7 @@ fn an_unfinished_run_is_asked_where_it_stands() {
         boot: None,
         slot: None,
         why: None,
+        until: None,
     };
     writer.append(at(1), &[started]).expect("recorded");
     assert_eq!(standing(), Standing::Running);
@@ -492,6 +493,7 @@ fn recorded_run() -> Fixture {
             boot: None,
             slot: None,
             why: None,
+            until: None,
         },
         EventKind::GateAnswered {
             step: step.clone(),

@@ -1,14 +1,14 @@
 //! What a step does.
 
-use indexmap::IndexMap;
-
+use super::leaf::RequestParts;
 use super::step::Resolver;
 use crate::document::model::{self as document, Step};
-use crate::document::text::{Data, Expression, Map, Text};
+use crate::document::text::{Expression, Text};
 use crate::duration::Duration;
-use crate::plan::model::{Action, Check, Command, EvidenceRule, HttpRequest, OnExpiry, Probe, Question, Run};
+use crate::plan::model::{Action, Check, Command, EvidenceRule, OnExpiry, Probe, Question, Run};
 use crate::plan::names::{COMMAND_NAMES, Place, probe_names, success_name};
 use crate::plan::structure::Group;
+use crate::plan::{DnsQuery, PostgresQuery, PrometheusQuery, RedisCommand};
 use crate::render::dialect_of;
 
 /// How long a command in the background has until it is ready, where nothing is said (language.md §4).
@@ -36,6 +36,9 @@ impl Resolver<'_> {
             }
             // What is inside is added where the step has its place.
             document::Action::Steps(_) | document::Action::Call(_) => Action::Steps(Group::default()),
+            document::Action::Wait(wait) => self.wait_step(wait, place),
+            document::Action::Http(http) => self.http_step(http, place),
+            document::Action::Notify(notify) => self.notify_step(notify, place),
             _ => return None,
         })
     }
@@ -92,7 +95,12 @@ impl Resolver<'_> {
     }
 
     /// Conditions as texts, and whether any of them uses a name.
-    fn conditions(&mut self, written: &[Expression], place: Place<'_>, name: &str) -> (Vec<String>, bool) {
+    pub(super) fn conditions(
+        &mut self,
+        written: &[Expression],
+        place: Place<'_>,
+        name: &str,
+    ) -> (Vec<String>, bool) {
         let mut mentioned = false;
         for condition in written {
             if let Some(expression) = self.checker.condition(condition, place) {
@@ -108,7 +116,18 @@ impl Resolver<'_> {
     fn probe(&mut self, probe: &document::Probe, place: Place<'_>, shell: &[String]) -> Option<Probe> {
         Some(match probe {
             document::Probe::Run(command) => Probe::Run(self.command(command, place, shell)),
-            document::Probe::Http(http) => Probe::Http(self.http(http, place.with_secrets())),
+            document::Probe::Http(http) => {
+                let parts = RequestParts {
+                    url: &http.url,
+                    method: http.method.as_ref(),
+                    headers: &http.headers,
+                    json: http.json.as_ref(),
+                    body: None,
+                    insecure: http.insecure,
+                    follow: http.follow,
+                };
+                Probe::Http(self.request(&parts, place))
+            }
             document::Probe::Tcp(address) => {
                 self.checker.text(address, place);
                 Probe::Tcp(address.to_string())
@@ -117,39 +136,47 @@ impl Resolver<'_> {
                 self.checker.text(path, place);
                 Probe::File(path.to_string())
             }
-            _ => return None,
-        })
-    }
-
-    fn http(&mut self, http: &document::HttpProbe, place: Place<'_>) -> HttpRequest {
-        self.checker.text(&http.url, place);
-        for (_, value) in http.headers.iter() {
-            self.checker.text(value, place);
-        }
-        if let Some(json) = &http.json {
-            self.data(json, place);
-        }
-        HttpRequest {
-            url: http.url.to_string(),
-            method: http.method.as_ref().map_or_else(|| "GET".to_owned(), Text::to_string),
-            headers: strings(&http.headers),
-            json: http.json.as_ref().map(Data::to_json),
-            body: None,
-            insecure: http.insecure,
-            follow: http.follow,
-        }
-    }
-
-    /// Checks the texts in data.
-    pub(super) fn data(&mut self, data: &Data, place: Place<'_>) {
-        match data {
-            Data::Text(text) => {
-                self.checker.text(text, place);
+            document::Probe::Tls(address) => {
+                self.checker.text(address, place);
+                Probe::Tls(address.to_string())
             }
-            Data::List(items) => items.iter().for_each(|item| self.data(item, place)),
-            Data::Map(entries) => entries.iter().for_each(|(_, value)| self.data(value, place)),
-            Data::Null | Data::Boolean(_) | Data::Integer(..) | Data::Number(..) => {}
-        }
+            document::Probe::Disk(path) => {
+                self.checker.text(path, place);
+                Probe::Disk(path.to_string())
+            }
+            document::Probe::Dns(dns) => {
+                self.checker.text(&dns.name, place);
+                Probe::Dns(DnsQuery { name: dns.name.to_string(), record_type: dns.record_type })
+            }
+            document::Probe::Prometheus(prometheus) => {
+                self.checker.text(&prometheus.url, place.with_secrets());
+                self.checker.text(&prometheus.query, place);
+                Probe::Prometheus(PrometheusQuery {
+                    url: prometheus.url.to_string(),
+                    query: prometheus.query.to_string(),
+                    empty: prometheus.empty,
+                })
+            }
+            document::Probe::Postgres(postgres) => {
+                self.checker.text(&postgres.url, place.with_secrets());
+                self.checker.text(&postgres.query, place);
+                Probe::Postgres(PostgresQuery {
+                    url: postgres.url.to_string(),
+                    query: postgres.query.to_string(),
+                })
+            }
+            document::Probe::Redis(redis) => {
+                self.checker.text(&redis.url, place.with_secrets());
+                for word in &redis.command {
+                    self.checker.text(word, place);
+                }
+                Probe::Redis(RedisCommand {
+                    url: redis.url.to_string(),
+                    command: redis.command.iter().map(Text::to_string).collect(),
+                })
+            }
+            document::Probe::Invalid => return None,
+        })
     }
 
     fn question(&mut self, step: &Step, gate: &document::Gate, place: Place<'_>) -> Question {
@@ -170,8 +197,4 @@ impl Resolver<'_> {
             },
         }
     }
-}
-
-fn strings(map: &Map<Text>) -> IndexMap<String, String> {
-    map.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect()
 }

@@ -1,8 +1,10 @@
 //! From what an author wrote to what a run needs: values, defaults applied, every text checked.
 
 mod action;
+mod channels;
 mod environment;
 mod guards;
+mod leaf;
 mod params;
 mod step;
 mod structure;

@@ -8,10 +8,13 @@ use crate::document::model::{self as document, Action, Probe, Runbook, Step};
 use crate::document::text::{Map, Text};
 use crate::duration::Duration;
 use crate::id::StepId;
+use crate::plan::Channel;
 use crate::plan::check::Checker;
 use crate::plan::input::{Calls, InputFiles, ProjectInput};
 use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, SecretSource, Step as Resolved};
-use crate::plan::names::{COMMAND_NAMES, Environment, Place, RUN_AT_THE_TOP, Reach, probe_names};
+use crate::plan::names::{
+    COMMAND_NAMES, Environment, HTTP_ANSWER_NAMES, Place, RUN_AT_THE_TOP, Reach, probe_names,
+};
 use crate::plan::selection::Selection;
 use crate::template::{Context, Scope, SecretUse, Template, Value, value_from_json};
 
@@ -21,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const LOG_LIMIT: u64 = 64 << 20;
 /// How long one probe over the network may take where nothing is said.
 const NETWORK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a message may take where nothing is said: who is told must not hold up the run for ever.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Resolves the steps of one runbook, and checks all its texts.
 pub(in crate::plan) struct Resolver<'d> {
@@ -56,6 +61,8 @@ pub(in crate::plan) struct Resolver<'d> {
     pub(in crate::plan) stack: Vec<(String, String)>,
     /// Where each secret of all runbooks is read from.
     pub(in crate::plan) secrets: IndexMap<String, SecretSource>,
+    /// The project's channels that are used, of called runbooks too.
+    pub(in crate::plan) channels: IndexMap<String, Channel>,
     /// What called runbooks let in from outside.
     pub(in crate::plan) pass_env: Vec<String>,
     /// Mistakes in called runbooks.
@@ -83,6 +90,7 @@ impl<'d> Resolver<'d> {
         Self {
             checker,
             secrets: plan.secrets.clone(),
+            channels: IndexMap::new(),
             plan,
             vars,
             on_failure,
@@ -233,7 +241,8 @@ impl<'d> Resolver<'d> {
         let inputs = self.inputs(step);
         let defaults = &runbook.defaults;
         let inherited_cwd = self.inherited.cwd.clone().or_else(|| defaults.cwd.clone());
-        let attempts = matches!(step.action, Action::Run(_) | Action::Check(_));
+        let attempts =
+            matches!(step.action, Action::Run(_) | Action::Check(_) | Action::Http(_) | Action::Notify(_));
         let log_limit = step.log_limit.or(defaults.log_limit).map_or(LOG_LIMIT, |size| size.0);
         Some(Resolved {
             id: self.id_of(step)?,
@@ -312,6 +321,7 @@ impl<'d> Resolver<'d> {
         let bare = match &step.action {
             Action::Run(_) => COMMAND_NAMES,
             Action::Check(check) => probe_names(&check.probe),
+            Action::Http(_) => HTTP_ANSWER_NAMES,
             _ => &[],
         };
         // What a group or call gives is an expression over what is inside.
@@ -364,6 +374,7 @@ impl<'d> Resolver<'d> {
 
     fn on_failure_of(&self, step: &Step) -> OnFailure {
         match step.on_failure.or(self.runbook().defaults.on_failure) {
+            None if matches!(step.action, Action::Notify(_)) => OnFailure::Warn,
             None => self.on_failure.unwrap_or(OnFailure::Stop),
             // `ask` is refused, so what it becomes is never run.
             Some(document::OnFailure::Stop | document::OnFailure::Ask) => OnFailure::Stop,
@@ -401,9 +412,11 @@ fn timeout(step: &Step, default: Option<Duration>) -> Option<Duration> {
     match &step.action {
         Action::Run(_) => step.timeout.or(default),
         Action::Check(check) => {
-            let network = matches!(check.probe, Probe::Http(_) | Probe::Tcp(_));
+            let network = !matches!(check.probe, Probe::Run(_) | Probe::File(_) | Probe::Disk(_));
             step.timeout.or(default).or(Some(NETWORK_TIMEOUT).filter(|_| network))
         }
+        Action::Http(http) => http.timeout.or(step.timeout).or(default),
+        Action::Notify(_) => step.timeout.or(default).or(Some(NOTIFY_TIMEOUT)),
         _ => None,
     }
 }

@@ -605,40 +605,13 @@ steps:
         (
             r#"steps:
 - {id: a, choose: {prompt: x, options: [a]}}
-- {id: b, wait: 1s}
-- {id: c, http: {url: 'http://h'}}
-- {id: d, notify: {channel: ops, message: m}}
 - {id: e, run: 'true'}
 - {id: f, steps: [{id: g, run: 'true', undo: {run: x}}]}
-- {id: h, when: steps.a.choice == 'x' and steps.c.status == 1, run: 'true'}
+- {id: h, when: steps.a.choice == 'x', run: 'true'}
 "#,
             &[
                 "not-supported-yet 2:11 `choose` is not supported yet",
-                "not-supported-yet 3:11 `wait` is not supported yet",
-                "not-supported-yet 4:11 `http` is not supported yet",
-                "not-supported-yet 5:11 `notify` is not supported yet",
-                "not-supported-yet 7:40 `undo` is not supported yet",
-                "undefined-name 8:43 steps have no `status` (it has: artifacts, attempts, by, choice, duration, exit_code, failed, fields, items, json, lines, number, outcome, outputs, skipped, stderr, stdout, succeeded)",
-            ],
-        ),
-        (
-            r#"steps:
-- {id: a, check: {dns: h}}
-- {id: b, check: {tls: 'h:1'}}
-- {id: c, check: {prometheus: {url: u, query: q}, expect: value < 1}}
-- {id: d, check: {postgres: {url: u, query: q}}}
-- {id: e, check: {redis: {url: u, command: [PING]}}}
-- {id: f, check: {disk: /}}
-- {id: g, run: x, background: {ready: {dns: h}}}
-"#,
-            &[
-                "not-supported-yet 2:19 `dns` is not supported yet",
-                "not-supported-yet 3:19 `tls` is not supported yet",
-                "not-supported-yet 4:19 `prometheus` is not supported yet",
-                "not-supported-yet 5:19 `postgres` is not supported yet",
-                "not-supported-yet 6:19 `redis` is not supported yet",
-                "not-supported-yet 7:19 `disk` is not supported yet",
-                "not-supported-yet 8:40 `dns` is not supported yet",
+                "not-supported-yet 4:40 `undo` is not supported yet",
             ],
         ),
         (
@@ -667,6 +640,44 @@ finally:
 - {<<: *base, id: b}
 "#,
             &["not-supported-yet 2:30 `lock` is not supported yet"],
+        ),
+    ]);
+}
+
+#[test]
+fn leaf_actions_and_probes() {
+    table(&[
+        (
+            r#"steps:
+- {id: a, wait: {until: '2026-12-01T02:00'}}
+- {id: b, wait: {until: 'tomorrow', tz: UTC}}
+- {id: c, wait: {until: '2026-12-01T02:00', tz: Mars}}
+- {id: d, wait: {until: '{{ params.x }}', tz: UTC}}
+- {id: e, notify: {channel: ops, message: '{{ nope }}'}}
+- {id: f, notify: {channel: '{{ run.id }}', message: m}}
+"#,
+            &[
+                "invalid-value 2:26 `2026-12-01T02:00` is another moment in every time zone (add `tz: Europe/Berlin`, or write `Z` behind it for UTC)",
+                "invalid-value 3:26 `tomorrow` is no date and time (write it like `2026-12-01T02:00`)",
+                "invalid-value 4:49 there is no time zone `Mars` (write it like `Europe/Berlin` or `UTC`)",
+                "undefined-name 5:29 there is no parameter `x` (no parameter is declared)",
+                "unknown-channel 6:29 there is no channel `ops` in project.yaml",
+                "undefined-name 6:47 `nope` is not defined here (the names here are: params, env, secrets, run, steps, project)",
+                "template-place 7:30 `channel` is no template: who is told must be known before",
+            ],
+        ),
+        (
+            r#"steps:
+- {id: a, http: {url: 'http://h', expect: statuss == 200}}
+- {id: b, check: {dns: h, expect: open}}
+- {id: c, check: {postgres: {url: u, query: q}, expect: value.x > row}}
+- {id: d, when: steps.a.status == 1 and steps.b.status == 1, run: 'true'}
+"#,
+            &[
+                "undefined-name 2:43 `statuss` is not defined here (did you mean `status`?)",
+                "undefined-name 3:35 `open` is not defined here (the names here are: params, env, secrets, run, steps, project, addresses, elapsed)",
+                "undefined-name 5:41 steps have no `status` (it has: artifacts, attempts, by, duration, failed, outcome, outputs, skipped, succeeded)",
+            ],
         ),
     ]);
 }

@@ -196,9 +196,9 @@ fn what_a_project_gives() {
     assert_eq!(plan.pass_env, ["A", "B"]);
     // What isn't used is no part of what is approved.
     assert_eq!(serde_json::to_string(&plan.project_vars).expect("it is data"), r#"{"region":"eu-1"}"#);
-    let mistakes = plan_with(text, &[], "vars: {region: eu-1}\nkeep: {failed: 1d}\ngroups: {a: [b]}\n")
-        .expect_err("both are refused");
-    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    let mistakes =
+        plan_with(text, &[], "vars: {region: eu-1}\ngroups: {a: [b]}\n").expect_err("it is refused");
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
 }
 
 #[test]
@@ -213,8 +213,7 @@ fn the_example_of_the_language_page_needs_what_comes_later() {
             "not-supported-yet 46:7 a `quorum` above 1 is not supported yet",
             "not-supported-yet 50:5 `undo` is not supported yet",
             "not-supported-yet 54:5 `undo` is not supported yet",
-            "not-supported-yet 61:7 `prometheus` is not supported yet",
-            "not-supported-yet 67:5 `notify` is not supported yet",
+            "unknown-channel 67:23 there is no channel `ops` in project.yaml",
         ]
     );
 }
@@ -308,4 +307,35 @@ fn a_long_runbook_is_planned() {
     assert_eq!(plan.steps.len(), 10_000);
     assert_eq!(plan.steps[9999].needs, [9996, 9997, 9998]);
     assert_eq!(describe(&plan).len(), 10_000);
+}
+
+#[test]
+fn channels_that_are_used_are_part_of_the_plan() {
+    let text = "steps:\n- {id: a, notify: {channel: ops, message: m}}\n- {id: b, notify: {channel: log, message: m}}\n";
+    let project = r#"vars: {host: h, other: x}
+channels:
+  ops: {slack: {url: {env: HOOK}}}
+  hook: {webhook: {url: 'https://{{ project.vars.other }}'}}
+  log: {webhook: {url: 'https://{{ project.vars.host }}', headers: {X-Token: {file: token}}, json: {text: '{{ message }}'}}}
+"#;
+    let plan = plan_with(text, &[], project).expect("it has no mistakes");
+    assert_eq!(
+        serde_json::to_string(&plan.channels).expect("it is data"),
+        r#"{"ops":{"slack":{"url":"{{ secrets[\"channels.ops.url\"] }}"}},"log":{"webhook":{"url":"https://{{ project.vars.host }}","headers":{"X-Token":"{{ secrets[\"channels.log.header-1\"] }}"},"json":{"text":"{{ message }}"}}}}"#
+    );
+    assert_eq!(
+        serde_json::to_string(&plan.secrets).expect("it is data"),
+        r#"{"channels.ops.url":{"env":"HOOK"},"channels.log.header-1":{"file":"token"}}"#
+    );
+    assert_eq!(serde_json::to_string(&plan.project_vars).expect("it is data"), r#"{"host":"h"}"#);
+    assert_eq!(plan.steps[0].on_failure, super::super::OnFailure::Warn);
+    let mistakes = plan_with(text, &[], "channels: {opz: {command: ['{{ mesage }}']}}\n").expect_err("wrong");
+    assert_eq!(
+        mistakes,
+        [
+            "undefined-name 2:25 `mesage` is not defined here (did you mean `message`?)",
+            "unknown-channel 2:29 there is no channel `ops` in project.yaml (did you mean `opz`?)",
+            "unknown-channel 3:29 there is no channel `log` in project.yaml",
+        ]
+    );
 }
