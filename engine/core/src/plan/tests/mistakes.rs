@@ -562,6 +562,7 @@ steps:
             &[
                 "not-supported-yet 1:1 `lock` is not supported yet",
                 "not-supported-yet 2:1 `window` is not supported yet",
+                "unknown-calendar 2:9 project.yaml has no calendar `freeze`",
                 "not-supported-yet 3:1 `schedule` is not supported yet",
                 "not-supported-yet 4:1 `triggers` is not supported yet",
                 "not-supported-yet 5:1 `rollback: auto` is not supported yet",
