@@ -96,6 +96,7 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
             text.push_str("In the end, whatever happened:\n\n");
         }
         let previous = index.checked_sub(1).map(|previous| &lines[previous]);
+        text.push_str(&entered(line, previous));
         text.push_str(&wrap(&headline(line, previous), width, "     "));
         text.push('\n');
         for part in body(line) {
@@ -114,6 +115,16 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
     text
 }
 
+/// The group whose steps follow, where the one before stands in another.
+fn entered(line: &PlanLine, previous: Option<&PlanLine>) -> String {
+    match &line.group {
+        Some(group) if previous.is_none_or(|previous| previous.group.as_ref() != Some(group)) => {
+            format!("In {}:\n\n", styled(STRONG, group))
+        }
+        _ => String::new(),
+    }
+}
+
 /// `apply (run), after gate; retried 2 times`.
 fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
     let mut text = format!("{} ({})", styled(STRONG, &line.id), line.kind);
@@ -124,6 +135,7 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
         (needs, _) => text.push_str(&format!(", after {}", ids(needs))),
     }
     let mut notes = Vec::new();
+    notes.extend(line.for_each.iter().map(|items| format!("for each of {}", harmless(items))));
     if let Some(title) = &line.title {
         notes.push(harmless(title));
     }

@@ -3,8 +3,10 @@
 use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
+use super::layout::Layout;
 use super::model::{Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt, Plan, Probe, Retry, Step};
 use super::project_value;
+use super::structure::{Batch, Binding, Each, Items};
 use crate::duration::Duration;
 use crate::id::StepId;
 use crate::render::{dialect_of, is_plain, secret_mask, shown_leaf, shown_probe};
@@ -28,8 +30,11 @@ pub struct PlanLine {
     pub command: Option<String>,
     /// What undoes it: nothing yet.
     pub undo: Option<String>,
-    /// The group that it belongs to: none yet.
+    /// The group or call that it belongs to.
     pub group: Option<String>,
+    /// What it, or a group around it, runs for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<String>,
     /// Whether it stands under `finally`.
     pub finally: bool,
     /// Approvals above it that it does not wait for: it may run before they are given.
@@ -101,41 +106,53 @@ pub struct PlanLine {
 /// Describes every step of a plan, in its order.
 #[must_use]
 pub fn describe(plan: &Plan) -> Vec<PlanLine> {
-    let mut before = Before::new(plan);
-    let mut not_behind = approvals_not_awaited(plan);
-    plan.steps
-        .iter()
-        .enumerate()
-        .map(|(index, step)| before.line(step, std::mem::take(&mut not_behind[index])))
-        .collect()
+    let layout = Layout::of(plan);
+    let mut before = Before::new(&layout.plan);
+    let mut not_behind = layout.approvals_not_awaited();
+    let mut lines = Vec::new();
+    for (index, step) in layout.plan.steps.iter().enumerate() {
+        if step.is_container() {
+            continue;
+        }
+        let mut line = before.line(step, std::mem::take(&mut not_behind[index]));
+        line.needs = layout.needs(index);
+        line.group = step.group.map(|group| layout.plan.steps[group].id.to_string());
+        let around = std::iter::once(index).chain(layout.plan.containers_of(index));
+        line.for_each = around.filter_map(|index| layout.items[index].as_ref()).map(items_shown).next();
+        lines.push(line);
+    }
+    lines
+}
+
+/// The items of a step in one line.
+fn items_shown(each: &Each) -> String {
+    let mut text = match &each.items {
+        Items::List(list) => serde_json::to_string(list).unwrap_or_default(),
+        Items::Expression(source) => source.clone(),
+    };
+    if each.max_parallel > 1 {
+        text.push_str(&format!(", {} at a time", each.max_parallel));
+    }
+    if !each.batches.is_empty() {
+        let waves = each.batches.iter().map(|batch| match batch {
+            Batch::Count(count) => count.to_string(),
+            Batch::Percent(percent) => format!("{percent}%"),
+        });
+        text.push_str(&format!(", in waves up to {}", waves.collect::<Vec<_>>().join(", ")));
+    }
+    if each.max_failures > 0 {
+        text.push_str(&format!(", {} may fail", each.max_failures));
+    }
+    text
 }
 
 /// The lock and the window of a whole run, for people.
 #[must_use]
 pub fn describe_guards(plan: &Plan) -> (Option<String>, Option<String>) {
     let mut before = Before::new(plan);
-    let context = before.context_of(&IndexMap::new()).0;
+    let context = before.context_of(None, &IndexMap::new()).0;
     let lock = plan.guards.lock.as_ref().map(|lock| before.text(&lock.name, &context));
     (lock, plan.guards.window.as_ref().map(ToString::to_string))
-}
-
-/// For each step the approvals above it in the plan that it does not wait for. `finally` waits for all.
-fn approvals_not_awaited(plan: &Plan) -> Vec<Vec<StepId>> {
-    let mut not_awaited = vec![Vec::new(); plan.steps.len()];
-    for (approval, approve) in plan.steps.iter().enumerate() {
-        if !matches!(approve.action, Action::Approve(_)) {
-            continue;
-        }
-        let mut awaits = vec![false; plan.steps.len()];
-        awaits[approval] = true;
-        for (index, step) in plan.steps.iter().enumerate().skip(approval + 1) {
-            awaits[index] = step.needs.iter().any(|need| awaits[*need]);
-            if !awaits[index] && !step.finally {
-                not_awaited[index].push(approve.id.clone());
-            }
-        }
-    }
-    not_awaited
 }
 
 /// The texts of a plan before there is a run.
@@ -194,6 +211,7 @@ impl<'p> Before<'p> {
             command,
             undo: None,
             group: None,
+            for_each: None,
             finally: step.finally,
             not_behind,
             left_out: step.guards.left_out.clone(),
@@ -230,24 +248,53 @@ impl<'p> Before<'p> {
 
     /// What is known, and the environment of a step with marks for what isn't.
     fn context(&mut self, step: &Step) -> (Context, IndexMap<String, String>) {
-        self.context_of(&step.env)
+        self.context_of(step.group, &step.env)
     }
 
-    fn context_of(&mut self, env: &IndexMap<String, String>) -> (Context, IndexMap<String, String>) {
+    /// What is known inside a group or call, with more variables.
+    fn context_of(
+        &mut self,
+        group: Option<usize>,
+        env: &IndexMap<String, String>,
+    ) -> (Context, IndexMap<String, String>) {
         let plan = self.plan;
         let mut context = Context::new();
-        context.set_names(
-            "params",
-            plan.params.iter().map(|(name, value)| (name.as_str(), value_from_json(value))),
-        );
-        context.set_names(
-            "secrets",
-            plan.secrets.keys().map(|name| (name.as_str(), Value::from(secret_mask(name)))),
-        );
+        let called = plan.call_of(group);
+        let mut environment = match called {
+            None => {
+                context.set_names(
+                    "params",
+                    plan.params.iter().map(|(name, value)| (name.as_str(), value_from_json(value))),
+                );
+                context.set_names(
+                    "secrets",
+                    plan.secrets.keys().map(|name| (name.as_str(), Value::from(secret_mask(name)))),
+                );
+                IndexMap::new()
+            }
+            Some((index, call)) => {
+                let step = &plan.steps[index];
+                let (outer, environment) = self.context_of(step.group, &step.env);
+                let mut params = Vec::new();
+                for (name, binding) in &call.params {
+                    let value = match binding {
+                        Binding::Value(value) => value_from_json(value),
+                        Binding::Text(text, _) => Value::from(self.marked(text, &outer)),
+                    };
+                    params.push((name.as_str(), value));
+                }
+                context.set_names("params", params);
+                context.set_names(
+                    "secrets",
+                    call.secrets.iter().map(|(name, of)| (name.as_str(), Value::from(secret_mask(of)))),
+                );
+                environment
+            }
+        };
         context.set_names("run", [("name", Value::from(plan.runbook.as_str()))]);
         context.set("project", project_value(&plan.project_vars));
-        let mut environment: IndexMap<String, String> = IndexMap::new();
-        for (name, text) in plan.env.iter().chain(env) {
+        let declared = called.map_or(&plan.env, |(_, call)| &call.env);
+        for (name, text) in declared.iter().chain(env) {
             let value = self.marked(text, &context);
             environment.insert(name.clone(), value);
             context.set_names(
@@ -340,7 +387,7 @@ impl<'p> Before<'p> {
 fn is_known(reference: &Reference) -> bool {
     match reference.path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["run", "name"] => true,
-        ["run" | "steps", ..] => false,
+        ["run" | "steps" | "item" | "index", ..] => false,
         _ => true,
     }
 }

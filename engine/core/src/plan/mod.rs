@@ -14,6 +14,7 @@ mod describe;
 mod guards;
 mod input;
 mod leaf;
+mod layout;
 mod model;
 mod names;
 mod order;

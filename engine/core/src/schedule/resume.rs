@@ -74,7 +74,13 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
         Ok(())
     };
     for id in &request.retry {
-        add(id, "retry", None)?;
+        let inside = state.index_of(id).map(|step| failed_inside(plan, state, step)).unwrap_or_default();
+        if inside.is_empty() {
+            add(id, "retry", None)?;
+        }
+        for step in inside {
+            add(&plan.steps[step].id, "retry", None)?;
+        }
     }
     for (id, reason) in &request.skip {
         add(id, "skip", Some(reason))?;
@@ -83,9 +89,13 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
         add(id, "done", Some(reason))?;
     }
     if request.retry_failed {
-        for (step, known) in plan.steps.iter().zip(&state.steps) {
+        for (index, (step, known)) in plan.steps.iter().zip(&state.steps).enumerate() {
             let named = answers_name(&request.retry, &request.skip, &request.done, &step.id);
-            if known.outcome() == Some(Outcome::Failed) && !step.finally && !named {
+            if known.outcome() == Some(Outcome::Failed)
+                && !step.finally
+                && !named
+                && is_cause(plan, state, index)
+            {
                 add(&step.id, "retry", None)?;
             }
         }
@@ -100,6 +110,7 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
                 && !step.finally
                 && !question.contains(index)
                 && !state.gates.contains_key(index)
+                && is_cause(plan, state, *index)
         })
         .map(|(index, _)| index)
         .collect();
@@ -121,6 +132,26 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
     question.sort_unstable();
     question.dedup();
     Ok((question, answers))
+}
+
+/// The steps inside a group, call or step with items that failed by themselves.
+fn failed_inside(plan: &Plan, state: &RunState, step: usize) -> Vec<usize> {
+    let mut failed = Vec::new();
+    for &child in state.children(step) {
+        let inside = failed_inside(plan, state, child);
+        if inside.is_empty() && state.steps[child].outcome() == Some(Outcome::Failed) {
+            failed.push(child);
+        }
+        failed.extend(inside);
+    }
+    failed
+}
+
+/// Whether a failed step failed by itself, and all around it did not pass because of it.
+fn is_cause(plan: &Plan, state: &RunState, step: usize) -> bool {
+    let passed =
+        |around: usize| matches!(state.steps[around].outcome(), Some(Outcome::Succeeded | Outcome::Skipped));
+    failed_inside(plan, state, step).is_empty() && !plan.containers_of(step).any(passed)
 }
 
 /// Judges answers given ahead of time, before anything runs: one that could

@@ -159,7 +159,13 @@ impl RunState {
         for container in around {
             let ended = matches!(
                 self.steps[container].status,
-                Status::Ended(Outcome::Failed | Outcome::Rejected | Outcome::Cancelled | Outcome::Blocked)
+                Status::Ended(
+                    Outcome::Succeeded
+                        | Outcome::Failed
+                        | Outcome::Rejected
+                        | Outcome::Cancelled
+                        | Outcome::Blocked
+                )
             );
             if !ended || self.gates.contains_key(&container) {
                 continue;

@@ -1,0 +1,102 @@
+//! A plan as it is shown before it has run: what is done for one item stands in the place of the step with items, and groups and calls
+//! appear as the steps in them.
+
+use super::model::{Action, Plan, Step};
+use super::structure::Each;
+use crate::id::StepId;
+
+/// A plan in which no step has items, and what was said of them.
+pub(super) struct Layout {
+    pub(super) plan: Plan,
+    /// For each of its steps the items that it runs for.
+    pub(super) items: Vec<Option<Each>>,
+}
+
+impl Layout {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let mut layout = Self { plan: Plan { steps: Vec::new(), ..plan.clone() }, items: Vec::new() };
+        layout.lay(&plan.steps, None);
+        layout
+    }
+
+    fn lay(&mut self, steps: &[Step], around: Option<usize>) {
+        let mut places = Vec::with_capacity(steps.len());
+        for step in steps {
+            let place = self.plan.steps.len();
+            let needs: Vec<usize> = step.needs.iter().map(|need| places[*need]).collect();
+            let group = step.group.map_or(around, |group| Some(places[group]));
+            places.push(place);
+            if let Action::Each(each) = &step.action {
+                self.lay(&each.body, None);
+                let first = &mut self.plan.steps[place];
+                first.when = step.when.clone().or_else(|| first.when.take());
+                first.guards = step.guards.clone();
+                first.on_failure = step.on_failure;
+                (first.needs, first.group, first.cleanup) = (needs, group, step.cleanup);
+                self.items[place] = Some(Each { body: Vec::new(), ..(**each).clone() });
+            } else {
+                self.plan.steps.push(Step { needs, group, ..step.clone() });
+                self.items.push(None);
+            }
+        }
+    }
+
+    /// The steps that must have passed, by their ids: of a group those in it that come last.
+    pub(super) fn needs(&self, index: usize) -> Vec<StepId> {
+        let mut needs = Vec::new();
+        self.collect_needs(index, &mut needs);
+        needs.sort_unstable();
+        needs.dedup();
+        needs.into_iter().map(|need| self.plan.steps[need].id.clone()).collect()
+    }
+
+    fn collect_needs(&self, index: usize, needs: &mut Vec<usize>) {
+        let step = &self.plan.steps[index];
+        for need in &step.needs {
+            self.collect_last(*need, needs);
+        }
+        // What comes first in a group waits for what the group waits for.
+        if step.needs.is_empty()
+            && let Some(group) = step.group
+        {
+            self.collect_needs(group, needs);
+        }
+    }
+
+    fn collect_last(&self, index: usize, last: &mut Vec<usize>) {
+        if !self.plan.steps[index].is_container() {
+            last.push(index);
+            return;
+        }
+        let inside = |other: &usize| self.plan.steps[*other].group == Some(index);
+        let children: Vec<usize> = (index + 1..self.plan.steps.len()).filter(inside).collect();
+        for child in &children {
+            if !children.iter().any(|other| self.plan.steps[*other].needs.contains(child)) {
+                self.collect_last(*child, last);
+            }
+        }
+    }
+
+    /// For each step the approvals above it in the plan that it does not wait for. `finally` waits for all.
+    pub(super) fn approvals_not_awaited(&self) -> Vec<Vec<StepId>> {
+        let steps = &self.plan.steps;
+        let mut not_awaited = vec![Vec::new(); steps.len()];
+        for (approval, approve) in steps.iter().enumerate() {
+            if !matches!(approve.action, Action::Approve(_)) {
+                continue;
+            }
+            let around: Vec<usize> = self.plan.containers_of(approval).collect();
+            let mut awaits = vec![false; steps.len()];
+            for (index, step) in steps.iter().enumerate().skip(1) {
+                let over = |need: &usize| awaits[*need] || *need == approval || around.contains(need);
+                awaits[index] = step.needs.iter().any(over)
+                    || step.group.is_some_and(|group| awaits[group])
+                    || (step.cleanup && step.group.is_some_and(|group| around.contains(&group)));
+                if index > approval && !awaits[index] && !step.finally {
+                    not_awaited[index].push(approve.id.clone());
+                }
+            }
+        }
+        not_awaited
+    }
+}
