@@ -21,3 +21,4 @@ mod resume;
 mod secrets;
 mod shapes;
 mod stopping;
+mod structure;

@@ -423,8 +423,15 @@ pub(super) fn hold_back(
     }
     // Topological order: what a step needs, and what it is in, is judged before the step.
     let mut blocked: BTreeMap<usize, usize> = BTreeMap::new();
+    // What needs a group that is still to end is judged when it has.
+    let mut deferred: BTreeSet<usize> = BTreeSet::new();
     for (index, step) in plan.steps.iter().enumerate() {
         if state.steps[index].status != Status::Pending || !held(&index) {
+            continue;
+        }
+        let is_open = |need: &usize| state.open.contains(need) || deferred.contains(need);
+        if step.needs.iter().any(is_open) || step.group.is_some_and(|group| deferred.contains(&group)) {
+            deferred.insert(index);
             continue;
         }
         let needed = step.needs.iter().find(|need| match state.steps[**need].status {
