@@ -134,7 +134,7 @@ pub(super) struct Declared<'d> {
     pub(super) steps: Vec<&'d Step>,
     pub(super) order: Rc<Order>,
     /// The names around a group, and its place among them.
-    pub(super) outer: Option<(Box<Declared<'d>>, usize)>,
+    pub(super) outer: Option<(Box<Self>, usize)>,
     calls: &'d dyn Calls,
     file: String,
     by_name: HashMap<String, usize>,

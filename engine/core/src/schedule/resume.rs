@@ -74,7 +74,7 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
         Ok(())
     };
     for id in &request.retry {
-        let inside = state.index_of(id).map(|step| failed_inside(plan, state, step)).unwrap_or_default();
+        let inside = state.index_of(id).map(|step| failed_inside(state, step)).unwrap_or_default();
         if inside.is_empty() {
             add(id, "retry", None)?;
         }
@@ -135,10 +135,10 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
 }
 
 /// The steps inside a group, call or step with items that failed by themselves.
-fn failed_inside(plan: &Plan, state: &RunState, step: usize) -> Vec<usize> {
+fn failed_inside(state: &RunState, step: usize) -> Vec<usize> {
     let mut failed = Vec::new();
     for &child in state.children(step) {
-        let inside = failed_inside(plan, state, child);
+        let inside = failed_inside(state, child);
         if inside.is_empty() && state.steps[child].outcome() == Some(Outcome::Failed) {
             failed.push(child);
         }
@@ -151,7 +151,7 @@ fn failed_inside(plan: &Plan, state: &RunState, step: usize) -> Vec<usize> {
 fn is_cause(plan: &Plan, state: &RunState, step: usize) -> bool {
     let passed =
         |around: usize| matches!(state.steps[around].outcome(), Some(Outcome::Succeeded | Outcome::Skipped));
-    failed_inside(plan, state, step).is_empty() && !plan.containers_of(step).any(passed)
+    failed_inside(state, step).is_empty() && !plan.containers_of(step).any(passed)
 }
 
 /// Judges answers given ahead of time, before anything runs: one that could
