@@ -4,6 +4,7 @@
 #[path = "../helpers/mod.rs"]
 mod helpers;
 
+mod actions;
 mod attempts;
 mod checks;
 mod deployment;
@@ -14,6 +15,8 @@ mod gates;
 mod guards;
 mod order;
 mod outcomes;
+mod probes;
+mod project;
 mod prompts;
 mod quoting;
 mod results;

@@ -10,6 +10,7 @@ mod live;
 mod output;
 mod process;
 mod server;
+mod services;
 mod terminal;
 mod waiting;
 
@@ -19,5 +20,6 @@ pub(crate) use live::Live;
 pub(crate) use output::{Finished, Output};
 pub(crate) use process::{Process, processes_of_run, send};
 pub(crate) use server::{Answer, Server};
+pub(crate) use services::{Service, postgres, prometheus, redis, tls};
 pub(crate) use terminal::Terminal;
 pub(crate) use waiting::eventually;

@@ -1,6 +1,6 @@
 //! A server whose answers a test sets, on a port that the system chooses.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ pub(crate) struct Server {
     port: u16,
     requests: Arc<AtomicUsize>,
     heads: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -23,7 +24,8 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(AtomicUsize::new(0));
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let (counter, seen) = (Arc::clone(&requests), Arc::clone(&heads));
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let (counter, seen, sent) = (Arc::clone(&requests), Arc::clone(&heads), Arc::clone(&bodies));
         thread::spawn(move || {
             for client in listener.incoming() {
                 let Ok(mut client) = client else { continue };
@@ -33,6 +35,14 @@ impl Server {
                 if head.is_empty() {
                     continue;
                 }
+                let length = head.lines().find_map(|line| {
+                    line.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
+                });
+                let mut body = vec![0; length.unwrap_or(0)];
+                if reader.read_exact(&mut body).is_err() {
+                    continue;
+                }
+                sent.lock().unwrap().push(String::from_utf8_lossy(&body).into_owned());
                 seen.lock().unwrap().push(head);
                 let (status, body) = answer(counter.fetch_add(1, Ordering::SeqCst));
                 let length = body.len();
@@ -42,7 +52,7 @@ impl Server {
                 );
             }
         });
-        Self { port, requests, heads }
+        Self { port, requests, heads, bodies }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -55,6 +65,11 @@ impl Server {
 
     pub(crate) fn request_count(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
+    }
+
+    /// The requests' bodies.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.bodies.lock().unwrap().clone()
     }
 
     /// The requests' lines and headers.
