@@ -319,7 +319,10 @@ impl<'a> Simulator<'a> {
         }
         for step in &self.state.delayed {
             if let Status::Delayed { due_at } = self.state.steps[*step].status {
-                waits_for_clock.push(due_at);
+                // One that is due already waits for something else.
+                if due_at > self.now {
+                    waits_for_clock.push(due_at);
+                }
             }
         }
         for &step in &self.state.waits {

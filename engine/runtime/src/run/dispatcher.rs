@@ -146,6 +146,8 @@ pub(super) struct Dispatcher<'o> {
     verdicts: Vec<(String, Result<(), Refusal>)>,
     end_backgrounds: bool,
     operator_left: bool,
+    /// The moment of the last decision.
+    decided_at: Moment,
     waiting_until: Option<tokio::time::Instant>,
     signal: Option<Signal>,
     signals_seen: u32,
@@ -252,6 +254,7 @@ impl<'o> Dispatcher<'o> {
             verdicts: Vec::new(),
             end_backgrounds: false,
             operator_left: false,
+            decided_at: Moment::default(),
             waiting_until,
             signal: None,
             signals_seen: 0,
@@ -338,7 +341,8 @@ impl<'o> Dispatcher<'o> {
         }
         let now = now();
         let delayed = self.state.delayed.iter().filter_map(|step| match self.state.steps[*step].status {
-            Status::Delayed { due_at } => Some(due_at),
+            // One that was due at the last decision waits for something else: a place, or a person.
+            Status::Delayed { due_at } => Some(due_at).filter(|due_at| *due_at > self.decided_at),
             Status::Pending | Status::Running(_) | Status::Ended(_) => None,
         });
         let expiring = self.state.gates.values().filter_map(|gate| gate.expires_at);
@@ -366,8 +370,9 @@ impl<'o> Dispatcher<'o> {
 
     /// Lets the core decide about one input.
     pub(super) fn take(&mut self, input: Input) -> Option<Refusal> {
+        self.decided_at = now();
         let circumstances = Circumstances {
-            now: now(),
+            now: self.decided_at,
             attendance: self.attendance(),
             boot: &self.boot,
             max_parallel: self.conduct.max_parallel,
