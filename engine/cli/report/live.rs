@@ -41,6 +41,8 @@ struct Running {
     /// Of a check with `hold`: how long, and since when it holds.
     hold: Option<Duration>,
     holds_since: Option<Moment>,
+    /// Of a `wait`: when it is over.
+    until: Option<Moment>,
     buffer: Buffer,
     bar: Option<ProgressBar>,
 }
@@ -59,7 +61,7 @@ impl Live {
     }
 
     fn start(&mut self, event: &Event, view: View<'_>) {
-        let EventKind::StepStarted { step: id, attempt, command, .. } = &event.kind else { return };
+        let EventKind::StepStarted { step: id, attempt, command, until, .. } = &event.kind else { return };
         let Some(step) = step_of(view.plan, view.state, id) else { return };
         if !step.action.takes_slot() {
             return;
@@ -83,6 +85,7 @@ impl Live {
             gist: gist(step, command.as_deref()),
             hold,
             holds_since: None,
+            until: *until,
             buffer: Buffer::default(),
             bar,
         };
@@ -108,7 +111,7 @@ impl Live {
     }
 
     fn draw(&self, step: &StepId) {
-        let Some(Running { bar: Some(bar), since, gist, hold, holds_since, buffer, .. }) =
+        let Some(Running { bar: Some(bar), since, gist, hold, holds_since, until, buffer, .. }) =
             self.running.get(step)
         else {
             return;
@@ -119,7 +122,9 @@ impl Live {
                 let left = hold.saturating_sub(self.now.max(*since).since(*since));
                 format!(", holds, {} to go", duration(left))
             }
-            _ => String::new(),
+            _ => until.map_or_else(String::new, |until| {
+                format!(", {} to go", duration(until.max(self.now).since(self.now)))
+            }),
         };
         let last = buffer.last_line();
         let text = if last.is_empty() { gist.as_str() } else { last.as_str() };
