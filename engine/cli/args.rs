@@ -8,7 +8,7 @@ use runbook_core::event::AheadAnswer;
 use runbook_core::id::StepId;
 
 use crate::commands::{
-    answer, cancel, list, logs, note, plan, resume, run, runs, schema, status, validate, verify,
+    answer, cancel, list, lock, logs, note, plan, resume, run, runs, schema, status, validate, verify,
 };
 
 /// Runs operations procedures: a YAML graph of checks, commands and approvals, with a recorded, resumable run log.
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Logs(logs::Options),
     /// The runbooks, with title, owner and last run
     List(list::Options),
+    /// Named locks
+    Lock(lock::Options),
     /// All mistakes of runbooks, each with its place
     Validate(validate::Options),
     /// Whether a run's record is as it was written
@@ -65,7 +67,7 @@ pub(crate) enum Command {
 }
 
 /// The commands of the contract that later versions have.
-const LATER: [&str; 20] = [
+const LATER: [&str; 19] = [
     "choose",
     "rollback",
     "watch",
@@ -82,7 +84,6 @@ const LATER: [&str; 20] = [
     "completions",
     "man",
     "doctor",
-    "lock",
     "gc",
     "show",
     "serve",
@@ -245,6 +246,11 @@ pub(crate) fn step_reason(text: &str) -> Result<(StepId, String), String> {
         Some((step, reason)) if !reason.trim().is_empty() => Ok((step_id(step)?, reason.to_owned())),
         _ => Err("write STEP=REASON".into()),
     }
+}
+
+/// A reason that says something.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("say why".into()) } else { Ok(text.to_owned()) }
 }
 
 /// `KEY=VALUE`.

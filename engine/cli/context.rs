@@ -26,6 +26,9 @@ impl Context {
     /// Looks around.
     pub(crate) fn new(global: Global) -> Self {
         let environment = Environment::capture();
+        if let Some(clock) = environment.test_clock {
+            runbook_runtime::clock::set_for_tests(clock);
+        }
         let console = Console::open(&global, &environment);
         Self { global, environment, console }
     }

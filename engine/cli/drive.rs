@@ -68,6 +68,11 @@ pub(crate) fn is_attended(context: &Context) -> bool {
     !context.console.non_interactive
 }
 
+/// Tells what a run waits for before it is there.
+fn notice(context: &Context) -> impl FnMut(String) + '_ {
+    |what| context.console.say(&format!("{}\n", harmless(&what)))
+}
+
 /// Whoever can be asked, and the screen that questions and reports share.
 fn operator(context: &Context, screen: &Rc<Screen>) -> Box<dyn Operator> {
     if is_attended(context) {
@@ -89,6 +94,8 @@ pub(crate) struct Start<'a> {
     pub(crate) interactive: bool,
     /// Answers given ahead of time.
     pub(crate) ahead: Vec<AheadAnswer>,
+    /// Why it may start outside its windows.
+    pub(crate) override_window: Option<String>,
 }
 
 /// Creates a run and carries it as far as it goes; the exit status.
@@ -106,9 +113,16 @@ pub(crate) async fn start(
         outside: &outside,
         interactive: start.interactive,
         ahead: start.ahead,
+        override_window: start.override_window,
         id: None,
     };
-    let held = run::create(&store, new).await?;
+    let held = match run::create(&store, new, &mut notice(context)).await {
+        Err(error @ SessionError::NamedLockBusy { skip: true, .. }) => {
+            context.console.say(&format!("no run: {}\n", harmless(&error.to_string())));
+            return Ok(exit_code::SUCCEEDED);
+        }
+        other => other?,
+    };
     let dir = held.dir.clone();
     let screen = Screen::new(context.console.clone());
     let operator = operator(context, &screen);
@@ -126,10 +140,12 @@ pub(crate) fn resume(
     dir: &RunDir,
     named: &str,
     request: &ResumeRequest,
+    override_window: Option<&str>,
 ) -> Result<u8, CommandError> {
     let decide = |state: &RunState| {
         let (question, answers) = plan_resume(state, request)?;
-        Ok(Carry { question, answers, cancel: None })
+        let override_window = override_window.map(str::to_owned);
+        Ok(Carry { question, answers, override_window, cancel: None })
     };
     match carry_on(context, helper, dir, named, decide)? {
         Ok(status) => Ok(status),
@@ -171,7 +187,7 @@ pub(crate) fn carry_on(
         let operator = operator(context, &screen);
         let mut reporter = Reporter::new(context, &screen, named);
         let surroundings = surroundings(context, helper, store, &mut reporter, &*operator)?;
-        let carried = run::resume(dir, &outside, surroundings, decide).await?;
+        let carried = run::resume(dir, &outside, surroundings, decide, &mut notice(context)).await?;
         match carried {
             Ok(ending) => finish(context, &mut reporter, dir, &ending, named).map(Ok),
             Err(refusal) => Ok(Err(refusal)),

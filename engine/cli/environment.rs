@@ -26,6 +26,8 @@ pub(crate) struct Environment {
     pub(crate) runtime_dir: Option<PathBuf>,
     /// Where runs are recorded, as `RUNBOOK_STATE` says.
     pub(crate) state_variable: Option<PathBuf>,
+    /// The clock to go by instead of the machine's: for tests alone, and only in builds for them, since it would open every window.
+    pub(crate) test_clock: Option<runbook_core::moment::Moment>,
     /// Where a job on GitHub collects its summary.
     pub(crate) github_summary: Option<PathBuf>,
 }
@@ -56,6 +58,10 @@ impl Environment {
             inside_run: text("RUNBOOK_RUN_ID").filter(|value| !value.is_empty()),
             runtime_dir: absolute("XDG_RUNTIME_DIR"),
             state_variable: variable("RUNBOOK_STATE").map(PathBuf::from),
+            test_clock: text("RUNBOOK_TEST_ONLY_CLOCK")
+                .filter(|_| cfg!(debug_assertions))
+                .and_then(|clock| clock.parse::<jiff::Timestamp>().ok())
+                .map(Into::into),
             github_summary: variable("GITHUB_STEP_SUMMARY").map(PathBuf::from),
         }
     }

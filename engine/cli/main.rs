@@ -65,6 +65,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
         Command::Runs(options) => commands::runs::execute(context, &options),
         Command::Logs(options) => commands::logs::execute(context, &options),
         Command::List(options) => commands::list::execute(context, &options),
+        Command::Lock(options) => commands::lock::execute(context, &options),
         Command::Validate(options) => commands::validate::execute(context, &options),
         Command::Verify(options) => commands::verify::execute(context, &options),
         Command::Schema(options) => commands::schema::execute(context, &options),

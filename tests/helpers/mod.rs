@@ -14,7 +14,7 @@ mod services;
 mod terminal;
 mod waiting;
 
-pub(crate) use environment::TestEnvironment;
+pub(crate) use environment::{HOLD, TestEnvironment};
 pub(crate) use journal::{Journal, events_of};
 pub(crate) use live::Live;
 pub(crate) use output::{Finished, Output};

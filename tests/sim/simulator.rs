@@ -184,6 +184,7 @@ impl<'a> Simulator<'a> {
             boot: "boot",
             max_parallel: None,
             survivors: &self.survivors,
+            locks: &std::collections::BTreeMap::new(),
             renderer: &texts,
         };
         let decision = advance(&mut self.state, input, &circumstances).expect("decisions are legal");
@@ -211,6 +212,7 @@ impl<'a> Simulator<'a> {
             boot: "boot",
             max_parallel: None,
             survivors: &self.survivors,
+            locks: &std::collections::BTreeMap::new(),
             renderer: &texts,
         };
         let (events, verdict) =
@@ -410,6 +412,7 @@ impl<'a> Simulator<'a> {
             version: "0".into(),
             found,
             changed_inputs,
+            guards: Vec::new(),
             question: Vec::new(),
             answers: Vec::new(),
             cancel: None,

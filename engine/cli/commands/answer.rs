@@ -292,7 +292,7 @@ fn go_on(context: &Context, helper: Arc<Helper>, dir: &RunDir, named: &str) -> R
         attended: drive::is_attended(context),
         ..ResumeRequest::default()
     };
-    drive::resume(context, helper, dir, named, &request)
+    drive::resume(context, helper, dir, named, &request, None)
 }
 
 /// The exit status of a run that was ended by the answer (`--resume`).
@@ -393,6 +393,7 @@ fn obvious_refusal(opened: &Opened, answer: &Answer) -> Option<Refusal> {
         boot: "",
         max_parallel: None,
         survivors: &survivors,
+        locks: &std::collections::BTreeMap::new(),
         renderer: &texts,
     };
     let (_, verdict) = record_answer(&mut opened.state.clone(), answer, &circumstances).ok()?;

@@ -84,7 +84,12 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
 fn end(context: &Context, helper: Arc<Helper>, dir: &RunDir, options: &Options) -> Result<u8, CommandError> {
     let decide = |state: &RunState| match state.outcome {
         Some(outcome) => Err(Refusal::not_allowed(format!("run {} is over already: {outcome}", dir.run()))),
-        None => Ok(Carry { question: Vec::new(), answers: Vec::new(), cancel: Some(options.reason.clone()) }),
+        None => Ok(Carry {
+            question: Vec::new(),
+            answers: Vec::new(),
+            override_window: None,
+            cancel: Some(options.reason.clone()),
+        }),
     };
     let code = drive::carry_on(context, helper, dir, &options.run, decide)??;
     // A run that was ended failed; to have ended it is a success.

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod cancel;
 mod deliver;
 pub(crate) mod list;
+pub(crate) mod lock;
 pub(crate) mod logs;
 pub(crate) mod note;
 pub(crate) mod plan;

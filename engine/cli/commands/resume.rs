@@ -5,7 +5,7 @@ use runbook_core::id::StepId;
 use runbook_core::schedule::ResumeRequest;
 use runbook_runtime::store::identity::current_user;
 
-use crate::args::{key_value, step_id, step_reason};
+use crate::args::{key_value, reason, step_id, step_reason};
 use crate::context::Context;
 use crate::drive;
 use crate::error::CommandError;
@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// A value that the step under `--done` would have given (repeatable)
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "done")]
     pub(crate) output: Vec<(String, String)>,
+    /// Go on outside the windows, for this reason, which is recorded
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    pub(crate) override_window: Option<String>,
     /// Not supported yet
     #[arg(long, value_name = "STEP", hide = true)]
     pub(crate) from: Option<String>,
@@ -57,7 +60,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         outputs: options.output.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
         attended: drive::is_attended(context),
     };
-    drive::resume(context, helper, &dir, &options.run, &request)
+    drive::resume(context, helper, &dir, &options.run, &request, options.override_window.as_deref())
 }
 
 impl Options {

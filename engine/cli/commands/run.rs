@@ -6,7 +6,7 @@ use clap::Args;
 use runbook_core::schedule::check_ahead;
 use runbook_runtime::run::{self, Environment};
 
-use crate::args::key_value;
+use crate::args::{key_value, reason};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::{drive, planning};
@@ -22,8 +22,8 @@ pub(crate) struct Options {
     /// Not supported yet
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) plan: Option<PathBuf>,
-    /// Not supported yet
-    #[arg(long, value_name = "REASON", hide = true)]
+    /// Run outside the windows, for this reason, which is recorded
+    #[arg(long, value_name = "REASON", value_parser = reason)]
     pub(crate) override_window: Option<String>,
 }
 
@@ -53,6 +53,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         environment,
         interactive: drive::is_attended(context),
         ahead,
+        override_window: options.override_window.clone(),
     };
     drive::block_on(drive::start(context, helper, start))?
 }
@@ -71,10 +72,9 @@ impl Options {
 
     /// Options of the contract that later versions have.
     pub(crate) fn refuse_what_comes_later(&self) -> Result<(), CommandError> {
-        match (&self.plan, &self.override_window) {
-            (Some(_), _) => Err(CommandError::not_yet("run --plan")),
-            (_, Some(_)) => Err(CommandError::not_yet("--override-window")),
-            (None, None) => Ok(()),
+        match &self.plan {
+            Some(_) => Err(CommandError::not_yet("run --plan")),
+            None => Ok(()),
         }
     }
 }

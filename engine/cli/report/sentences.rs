@@ -122,6 +122,14 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
         EventKind::Artifact { step, path, .. } => {
             Some(format!("{}\n", styled(DIM, format_args!("  {step} kept {}", harmless(path)))))
         }
+        EventKind::Waiting { step, reason, until } => {
+            let until = until.map_or_else(String::new, |until| format!(", until {until}"));
+            note(signs.again, &format!("{step} waits{until}: {}", harmless(reason)))
+        }
+        EventKind::WindowOverridden { step, by, reason } => {
+            let of = step.as_ref().map_or_else(String::new, |step| format!(" of {step}"));
+            note(signs.attention, &format!("{} overrides the window{of}: {}", harmless(by), harmless(reason)))
+        }
         EventKind::Note { by, text } => {
             note(signs.attention, &format!("{} notes: {}", harmless(by), harmless(text)))
         }

@@ -570,8 +570,21 @@ pub enum EventKind {
         /// The step, or none for the whole run.
         step: Option<StepId>,
     },
+    /// A step could start, and waits for its lock or its window.
+    Waiting {
+        /// The step.
+        step: StepId,
+        /// What for, in words; begins with `lock` or `window`.
+        reason: String,
+        /// Until when, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Moment>,
+    },
     /// Somebody ran outside the window on purpose.
     WindowOverridden {
+        /// The step whose window it is; absent: all windows of the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepId>,
         /// Who.
         by: String,
         /// Why.
@@ -692,15 +705,15 @@ impl EventKind {
             | Self::Escalated { step, .. }
             | Self::Artifact { step, .. }
             | Self::InputChanged { step, .. }
+            | Self::Waiting { step, .. }
             | Self::UndoStarted { step, .. }
             | Self::UndoFinished { step, .. } => Some(step),
-            Self::LockAcquired { step, .. } => step.as_ref(),
+            Self::LockAcquired { step, .. } | Self::WindowOverridden { step, .. } => step.as_ref(),
             Self::JournalOpened { .. }
             | Self::RunCreated { .. }
             | Self::RunResumed { .. }
             | Self::RunAdopted { .. }
             | Self::RunStopped { .. }
-            | Self::WindowOverridden { .. }
             | Self::Note { .. }
             | Self::CancelRequested { .. }
             | Self::RunParked { .. }

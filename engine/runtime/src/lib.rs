@@ -1,6 +1,7 @@
 //! The runtime of `runbook`.
 
 pub mod capture;
+pub mod clock;
 pub mod journal;
 pub mod keeper;
 pub mod probe;

@@ -57,6 +57,7 @@ impl Desk {
             boot: "boot",
             max_parallel: None,
             survivors: &self.survivors,
+            locks: &std::collections::BTreeMap::new(),
             renderer: &texts,
         };
         let decision = advance(&mut self.state, input, &circumstances).expect("legal");
@@ -102,6 +103,7 @@ impl Desk {
             boot: "boot",
             max_parallel: None,
             survivors: &self.survivors,
+            locks: &std::collections::BTreeMap::new(),
             renderer: &texts,
         };
         let (events, verdict) = record_answer(&mut self.state, answer, &circumstances).expect("legal");
@@ -131,6 +133,7 @@ impl Desk {
             version: "0".into(),
             found,
             changed_inputs,
+            guards: Vec::new(),
             question,
             answers,
             cancel: None,
@@ -145,6 +148,7 @@ impl Desk {
             version: "0".into(),
             found: Vec::new(),
             changed_inputs: Vec::new(),
+            guards: Vec::new(),
             question: Vec::new(),
             answers: Vec::new(),
             cancel: Some(("carol".into(), None)),

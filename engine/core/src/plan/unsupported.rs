@@ -12,8 +12,6 @@ use crate::source::{Source, Span};
 type Refused<T> = (&'static str, Option<&'static str>, fn(&T) -> bool);
 
 const TOP: &[Refused<Runbook>] = &[
-    ("lock", None, |runbook| runbook.lock.is_some()),
-    ("window", None, |runbook| runbook.window.is_some()),
     ("schedule", None, |runbook| !runbook.schedule.is_empty()),
     ("triggers", None, |runbook| runbook.triggers.is_some()),
     // Without any undo there is nothing that `ask` and `manual` would not do.
@@ -31,8 +29,6 @@ const STEP: &[Refused<Step>] = &[
     ("done_when", None, |step| step.done_when.is_some()),
     ("deadline", None, |step| step.deadline.is_some()),
     ("escalate", None, |step| step.escalate.is_some()),
-    ("lock", None, |step| step.lock.is_some()),
-    ("window", None, |step| step.window.is_some()),
     ("on", None, |step| step.on.is_some()),
     ("on_failure", Some("`on_failure: ask`"), |step| step.on_failure == Some(OnFailure::Ask)),
     ("interactive", None, |step| matches!(&step.action, Action::Run(run) if run.interactive)),

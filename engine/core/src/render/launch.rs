@@ -200,6 +200,22 @@ impl Texts {
             .transpose()
     }
 
+    /// The name of the lock that the whole run is under; none where it has none.
+    ///
+    /// # Errors
+    /// Where it can't be rendered.
+    pub fn run_lock(&self, plan: &Plan, state: &RunState) -> Result<Option<String>, String> {
+        let Some(lock) = &plan.guards.lock else { return Ok(None) };
+        if !lock.name.contains("{{") {
+            return Ok(Some(lock.name.clone()));
+        }
+        let template = parse_template(&lock.name)?;
+        let references: Vec<&Reference> = template.references().iter().collect();
+        let masked = SecretView::Masked;
+        let context = self.sight(plan, state, None, &masked, Missing::Fails).context(&references)?;
+        template.render(&context).map(Some).map_err(|error| error.message)
+    }
+
     /// A command and how people are shown it.
     fn command(
         &self,
@@ -358,6 +374,11 @@ impl Renderer for Texts {
 
     fn until(&self, plan: &Plan, state: &RunState, step: usize) -> Result<bool, String> {
         self.until_of(plan, state, step)
+    }
+
+    fn lock(&self, plan: &Plan, state: &RunState, step: usize) -> Result<String, String> {
+        let lock = plan.steps[step].guards.lock.as_ref().ok_or("the step has no lock")?;
+        self.text(plan, state, step, &lock.name, &SecretView::Masked, Missing::Fails)
     }
 
     fn outputs(&self, plan: &Plan, state: &RunState) -> IndexMap<String, Json> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::follow::{NEVER_STARTED, Standing, follow, follow_unattended, standing};
 use super::gate;
+use super::guard::is_guarded;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
 use super::judge::judge;
 use super::start::{reissue, retry_delay};
@@ -45,6 +46,7 @@ pub fn advance(
         } else {
             let follow = follow(plan, state, attendance, circumstances);
             deciding.decision.end_backgrounds = follow.end_backgrounds;
+            deciding.decision.wishes = follow.wishes;
             follow.events
         };
         if events.is_empty() {
@@ -85,7 +87,17 @@ impl Deciding<'_, '_> {
             Input::Cancelled { by, reason } => self.cancelled(by, reason),
             Input::Finished { step, attempt, result } => self.finished(step, attempt, *result),
             Input::Answered(answer) => self.answered(&answer),
-            Input::Resumed { by, host, version, found, changed_inputs, question, answers, cancel } => {
+            Input::Resumed {
+                by,
+                host,
+                version,
+                found,
+                changed_inputs,
+                guards,
+                question,
+                answers,
+                cancel,
+            } => {
                 // Known before the resume is recorded: what a stop or a cancel ended
                 // did not end by itself.
                 let was_ending = self.state.stopped.is_some() || self.state.cancel.is_some();
@@ -94,6 +106,7 @@ impl Deciding<'_, '_> {
                     self.cancelled(by, reason)?;
                 }
                 self.record([EventKind::RunResumed { by, host, version }])?;
+                self.record(guards)?;
                 let mut unstarted = Vec::new();
                 for (step, found) in found {
                     self.recovered(step, found, was_ending, &mut unstarted)?;
@@ -257,6 +270,7 @@ impl Deciding<'_, '_> {
         });
         let later = undecided
             || !self.state.needs_are_met(step)
+            || is_guarded(&self.state.plan, self.state, step)
             || !self.state.void_due.is_empty()
             || !self.state.lost.is_empty()
             || !self.state.restarting.is_empty();

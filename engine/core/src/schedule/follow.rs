@@ -1,7 +1,8 @@
 //! What follows from the state alone, one round at a time.
 
 use super::gate;
-use super::input::{Attendance, Circumstances};
+use super::guard::Wishes;
+use super::input::{Attendance, Circumstances, LockStanding};
 use super::settle::{bring_up, settle};
 use super::start::start;
 use super::structure::{Halting, close, hold_back, pass_on, reopen, settle_items};
@@ -37,11 +38,12 @@ pub(super) enum Standing {
 pub(super) struct Follow {
     pub(super) events: Vec<EventKind>,
     pub(super) end_backgrounds: bool,
+    pub(super) wishes: Wishes,
 }
 
 impl From<Vec<EventKind>> for Follow {
     fn from(events: Vec<EventKind>) -> Self {
-        Self { events, end_backgrounds: false }
+        Self { events, ..Self::default() }
     }
 }
 
@@ -128,11 +130,12 @@ pub(super) fn follow(
         .iter()
         .any(|step| standing(plan, state, *step, circumstances) == Standing::Undecided);
     let phase = phase(plan, state, circumstances);
+    let mut wishes = Wishes::default();
     let halting = Halting::of(plan, state);
     let mut events =
         hold_back(plan, state, phase, &halting, &why_held_back(plan, state, phase), circumstances);
     if events.is_empty() && !undecided {
-        events = start(plan, state, phase, &halting, circumstances);
+        events = start(plan, state, phase, &halting, circumstances, &mut wishes);
     }
     if !events.is_empty() {
         return events.into();
@@ -142,12 +145,20 @@ pub(super) fn follow(
     }
     // A retry that falls due can't start while a step is undecided, or what it needs is asked again.
     let outlived = state.outliving.keys().any(|step| survives(circumstances, *step));
-    let retries = !undecided && state.delayed.iter().any(|step| state.needs_are_met(*step));
-    let idle = state.running.is_empty() && state.waits.is_empty() && !retries && !outlived;
+    let retries = !undecided
+        && state.delayed.iter().any(|step| state.needs_are_met(*step) && !state.gates.contains_key(step));
+    // What waits for a lock or a window goes on by itself.
+    let held_up = !state.waiting.is_empty() || !wishes.locks.is_empty() || has_asked(circumstances);
+    let idle = state.running.is_empty() && state.waits.is_empty() && !retries && !outlived && !held_up;
     if idle && !state.gates.is_empty() && attendance == Attendance::Nobody {
         return park(plan, state);
     }
-    Follow::default()
+    Follow { wishes, ..Follow::default() }
+}
+
+/// Whether a lock is being tried for a step.
+fn has_asked(circumstances: &Circumstances<'_>) -> bool {
+    circumstances.locks.values().any(|standing| *standing == LockStanding::Asked)
 }
 
 /// What follows where no process carries the run on: what is settled, and the
@@ -244,7 +255,7 @@ fn why_held_back(plan: &Plan, state: &RunState, phase: Phase) -> String {
 
 fn finish(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Follow {
     if !state.backgrounds.is_empty() {
-        return Follow { events: Vec::new(), end_backgrounds: true };
+        return Follow { end_backgrounds: true, ..Follow::default() };
     }
     let outcome = state.verdict(plan);
     let reason = match outcome {
@@ -261,7 +272,7 @@ fn finish(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> F
 
 fn park(plan: &Plan, state: &RunState) -> Follow {
     if !state.backgrounds.is_empty() {
-        return Follow { events: Vec::new(), end_backgrounds: true };
+        return Follow { end_backgrounds: true, ..Follow::default() };
     }
     let waiting_for = state
         .gates

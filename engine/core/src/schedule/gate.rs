@@ -136,6 +136,17 @@ fn about_ended(
     }
 }
 
+/// Puts the question whether to start outside a window.
+pub(super) fn about_window(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    prompt: String,
+    words: &[&str],
+) -> EventKind {
+    about_ended(plan, state, step, Gate::Window, prompt, words, Vec::new())
+}
+
 /// Puts the question what to do about a step that has failed.
 pub(super) fn about_failure(plan: &Plan, state: &RunState, step: usize) -> Option<EventKind> {
     if state.gates.contains_key(&step) || state.steps[step].outcome() != Some(Outcome::Failed) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
+use super::guard::Wishes;
 use crate::event::{EventKind, Evidence, Identity, LeakedProcess, Outcome, Via};
 use crate::id::StepId;
 use crate::moment::Moment;
@@ -29,6 +30,9 @@ pub enum Input {
         found: Vec<(usize, Found)>,
         /// Inputs that are no longer what was approved: step, path, new hash.
         changed_inputs: Vec<(usize, String, Option<String>)>,
+        /// What is recorded right behind the resume: locks that were taken for it,
+        /// windows that were overridden.
+        guards: Vec<EventKind>,
         /// Failed steps about which the question is put, by index.
         question: Vec<usize>,
         /// Answers that the command line gives to those questions.
@@ -231,8 +235,21 @@ pub struct Circumstances<'a> {
     pub max_parallel: Option<u32>,
     /// Processes of interrupted steps that still run, by step.
     pub survivors: &'a BTreeMap<usize, Vec<LeakedProcess>>,
+    /// What came of the locks that steps want, by step.
+    pub locks: &'a BTreeMap<usize, LockStanding>,
     /// Evaluates and renders the plan's texts.
     pub renderer: &'a dyn Renderer,
+}
+
+/// What came of taking a step's lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LockStanding {
+    /// It is being tried.
+    Asked,
+    /// This process has it.
+    Taken,
+    /// Another run has it, as the words say.
+    Busy(String),
 }
 
 /// Evaluates and renders the plan's texts against a state. Errors are one line
@@ -261,6 +278,14 @@ pub trait Renderer {
         step: usize,
         now: Moment,
     ) -> Result<Option<Moment>, String>;
+
+    /// The name of the step's lock.
+    ///
+    /// # Errors
+    /// Where it can't be rendered.
+    fn lock(&self, plan: &Plan, _state: &RunState, step: usize) -> Result<String, String> {
+        Ok(plan.steps[step].guards.lock.as_ref().map_or_else(String::new, |lock| lock.name.clone()))
+    }
 
     /// The texts of the step's question.
     ///
@@ -317,6 +342,8 @@ pub struct Decision {
     pub events: Vec<EventKind>,
     /// The background commands are to be ended, so that the run can end or park.
     pub end_backgrounds: bool,
+    /// What guarded steps need to start.
+    pub wishes: Wishes,
     /// The input was not taken.
     pub refusal: Option<Refusal>,
 }

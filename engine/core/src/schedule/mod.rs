@@ -9,6 +9,7 @@
 mod advance;
 mod follow;
 mod gate;
+mod guard;
 mod input;
 mod judge;
 mod offline;
@@ -20,9 +21,10 @@ mod wait;
 
 pub use advance::advance;
 pub use gate::{gate_digest, needs_reason};
+pub use guard::Wishes;
 pub use input::{
-    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, KeptFile, Refusal, RefusalKind,
-    RenderedQuestion, Renderer, Shown,
+    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, KeptFile, LockStanding,
+    Refusal, RefusalKind, RenderedQuestion, Renderer, Shown,
 };
 pub use offline::record_answer;
 pub use resume::{ResumeRequest, check_ahead, plan_resume};

@@ -156,6 +156,13 @@ fn consequence(
     let said: Vec<&GivenAnswer> =
         settled.gate.answers.iter().filter(|given| given.word == settled.result).collect();
     let why = said.last().and_then(|given| given.reason.clone()).unwrap_or_default();
+    if settled.gate.gate == Gate::Window {
+        return Some(EventKind::WindowOverridden {
+            step: Some(plan.steps[step].id.clone()),
+            by: said.last().map_or_else(String::new, |given| given.by.clone()),
+            reason: why,
+        });
+    }
     if settled.gate.gate == Gate::Failure || settled.gate.gate == Gate::Interrupted {
         return Some(EventKind::StepSkipped {
             step: plan.steps[step].id.clone(),

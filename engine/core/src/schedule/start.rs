@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::follow::{Phase, Standing, standing};
+use super::guard::{Entrance, Wishes, admit};
 use super::input::{Circumstances, Shown};
 use super::structure::{Admission, Halting, is_held, started};
 use crate::event::{EventKind, Outcome};
@@ -19,6 +20,7 @@ pub(super) fn start(
     phase: Phase,
     halting: &Halting,
     circumstances: &Circumstances<'_>,
+    wishes: &mut Wishes,
 ) -> Vec<EventKind> {
     if !state.restarting.is_empty()
         && state.restarting.iter().all(|step| !is_due(state, *step, circumstances))
@@ -38,7 +40,7 @@ pub(super) fn start(
         .iter()
         .filter(|step| is_due(state, **step, circumstances) && state.needs_are_met(**step));
     let mut others = again.chain(due.map(|&step| (step, None))).filter(|(step, _)| in_phase(step));
-    let mut starting = Starting::new(plan, state, circumstances);
+    let mut starting = Starting::new(plan, state, circumstances, wishes);
     // A start that was cut off is made again in whatever phase needs it.
     let cut_off = || state.interrupted.iter().filter(|step| state.steps[**step].was_ready);
     let lost = || {
@@ -94,10 +96,16 @@ struct Starting<'a> {
     stops: bool,
     admission: Admission,
     events: Vec<EventKind>,
+    wishes: &'a mut Wishes,
 }
 
 impl<'a> Starting<'a> {
-    fn new(plan: &'a Plan, state: &'a RunState, circumstances: &'a Circumstances<'a>) -> Self {
+    fn new(
+        plan: &'a Plan,
+        state: &'a RunState,
+        circumstances: &'a Circumstances<'a>,
+        wishes: &'a mut Wishes,
+    ) -> Self {
         let limit = circumstances.max_parallel.unwrap_or(plan.max_parallel).max(1) as usize;
         let free = limit.saturating_sub(state.running.len());
         Self {
@@ -109,6 +117,7 @@ impl<'a> Starting<'a> {
             stops: false,
             admission: Admission::default(),
             events: Vec::new(),
+            wishes,
         }
     }
 
@@ -132,7 +141,16 @@ impl<'a> Starting<'a> {
                 self.events.push(EventKind::StepSkipped { step: step.id.clone(), reason, by: None });
                 return;
             }
-            Err(error) => return self.fail(index, why, &error),
+            Err(error) => return self.fail(index, why, &format!("template: {error}")),
+        }
+        match admit(self.plan, self.state, index, self.circumstances, self.wishes) {
+            Entrance::Open(events) => self.events.extend(events),
+            Entrance::Later(event) => return self.events.extend(event),
+            Entrance::Failed(reason) => return self.fail(index, why, &reason),
+            Entrance::Skipped(reason) => {
+                self.events.push(EventKind::StepSkipped { step: step.id.clone(), reason, by: None });
+                return;
+            }
         }
         if step.is_container() {
             let rounds = || match (&self.state.steps[index].status, &step.action) {
@@ -161,7 +179,7 @@ impl<'a> Starting<'a> {
                 self.free -= usize::from(step.action.takes_slot());
                 self.events.push(self.started(index, why, shown, slot, until));
             }
-            Err(error) => self.fail(index, why, &error),
+            Err(error) => self.fail(index, why, &format!("template: {error}")),
         }
     }
 
@@ -179,10 +197,10 @@ impl<'a> Starting<'a> {
         self.circumstances.renderer.when(self.plan, self.state, index)
     }
 
-    fn fail(&mut self, index: usize, why: Option<&str>, error: &str) {
+    fn fail(&mut self, index: usize, why: Option<&str>, reason: &str) {
         self.events.push(self.started(index, why, Shown::default(), None, None));
         let attempt = self.state.steps[index].attempts + 1;
-        self.events.push(not_rendered(&self.plan.steps[index], attempt, error));
+        self.events.push(not_started(&self.plan.steps[index], attempt, reason));
         self.stops |= self.plan.steps[index].on_failure == OnFailure::Stop;
     }
 
@@ -233,7 +251,7 @@ pub(super) fn reissue(
         let shown = cut_off_condition(plan, state, index, circumstances)
             .and_then(|()| circumstances.renderer.shown(plan, state, index));
         if let Err(error) = shown {
-            return not_rendered(step, attempt, &error);
+            return not_started(step, attempt, &format!("template: {error}"));
         }
     }
     EventKind::AttemptReissued {
@@ -261,13 +279,13 @@ pub(super) fn cut_off_condition(
     circumstances.renderer.when(plan, state, index).map(|_| ())
 }
 
-/// The end of an attempt whose texts could not be rendered: nothing of it ran.
-fn not_rendered(step: &Step, attempt: u32, error: &str) -> EventKind {
+/// The end of an attempt whose texts could not be rendered, or that was not let start: nothing of it ran.
+fn not_started(step: &Step, attempt: u32, reason: &str) -> EventKind {
     EventKind::StepFinished {
         step: step.id.clone(),
         attempt,
         outcome: Outcome::Failed,
-        reason: Some(format!("template: {error}")),
+        reason: Some(reason.to_owned()),
         exit_code: None,
         signal: None,
         duration_ms: 0,

@@ -77,6 +77,21 @@ impl RunState {
                 self.changed_inputs.insert((i, path.clone()), sha256.clone());
                 self.void_approvals(plan, path);
             }
+            (EventKind::LockAcquired { lock, .. }, of) => {
+                self.locks.insert(of, lock.clone());
+            }
+            (EventKind::WindowOverridden { .. }, of) => {
+                self.window_overridden.insert(of);
+                if let Some(i) = of {
+                    // Where nothing has begun, the question was about the run.
+                    self.entry_overridden |= !self.entered;
+                    self.settled.remove(&i);
+                    self.relist(plan, i);
+                }
+            }
+            (EventKind::Waiting { reason, .. }, Some(i)) => {
+                self.waiting.insert(i, reason.clone());
+            }
             (EventKind::GateOpened { .. }, Some(i)) => self.gate_opened(name, plan, i, at, kind)?,
             (EventKind::GateAnswered { .. }, Some(i)) => self.gate_answered(name, plan, i, at, kind)?,
             (EventKind::GateClosed { result, reason, .. }, Some(i)) => {
@@ -115,11 +130,7 @@ impl RunState {
             ) => {}
             (EventKind::Items { list, .. }, Some(i)) => self.items_settled(name, i, list)?,
             (
-                EventKind::RunAdopted { .. }
-                | EventKind::UndoStarted { .. }
-                | EventKind::UndoFinished { .. }
-                | EventKind::LockAcquired { .. }
-                | EventKind::WindowOverridden { .. },
+                EventKind::RunAdopted { .. } | EventKind::UndoStarted { .. } | EventKind::UndoFinished { .. },
                 _,
             ) => return Err(IllegalEvent::Unsupported { kind: name }),
             (_, None) => return Err(IllegalEvent::Run { kind: name, why: "it names no step" }),
@@ -182,6 +193,7 @@ impl RunState {
                 if repeats && again && self.is_container[i] {
                     self.begin_round(plan, i, *attempt);
                 }
+                self.entered = true;
                 let step = &mut self.steps[i];
                 if succeeded {
                     step.attempts_in_round = 0;
@@ -320,6 +332,10 @@ impl RunState {
         self.parked = None;
         self.stopped = None;
         self.resumes += 1;
+        // Locks and moments are those of the process that is gone.
+        self.locks.clear();
+        self.waiting.clear();
+        self.entered = false;
         if had_ended {
             self.cancel = None;
             self.aborted = None;

@@ -71,6 +71,7 @@ pub fn kind_name(kind: &EventKind) -> &'static str {
         EventKind::UndoStarted { .. } => "undo_started",
         EventKind::UndoFinished { .. } => "undo_finished",
         EventKind::LockAcquired { .. } => "lock_acquired",
+        EventKind::Waiting { .. } => "waiting",
         EventKind::WindowOverridden { .. } => "window_overridden",
         EventKind::Note { .. } => "note",
         EventKind::CancelRequested { .. } => "cancel_requested",

@@ -10,6 +10,7 @@ use crate::plan::{Action, OnFailure, Plan};
 impl RunState {
     pub(super) fn set_status(&mut self, plan: &Plan, i: usize, next: Status) {
         self.unlist(plan, i);
+        self.waiting.remove(&i);
         self.steps[i].status = next;
         self.list(plan, i);
         self.recount(plan, i);
@@ -92,6 +93,9 @@ impl RunState {
                 if stops && !in_question {
                     self.failing.insert(i);
                 }
+                if !retries {
+                    self.locks.remove(&Some(i));
+                }
                 if retries && !in_question {
                     self.retrying.insert(i);
                 }
@@ -108,7 +112,12 @@ impl RunState {
     }
 
     pub(super) fn list_ready(&mut self, i: usize) {
-        if self.steps[i].status == Status::Pending && self.needs_unmet[i] == 0 && self.structure.lets_start(i)
+        // Of a step that has not begun, what is asked about it comes first.
+        let asked = self.gates.contains_key(&i) || self.settled.contains_key(&i);
+        if self.steps[i].status == Status::Pending
+            && self.needs_unmet[i] == 0
+            && !asked
+            && self.structure.lets_start(i)
         {
             self.ready.insert(i);
             if self.is_gate[i] {

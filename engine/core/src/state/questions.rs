@@ -43,7 +43,11 @@ impl RunState {
             Gate::Approve | Gate::Manual | Gate::Choose => self.unasked.contains(&i),
             Gate::Failure => self.steps[i].outcome() == Some(Outcome::Failed),
             Gate::Interrupted => self.interrupted.contains(&i),
-            Gate::Ask | Gate::Rollback | Gate::Undo | Gate::Window => {
+            Gate::Window => {
+                matches!(self.steps[i].status, Status::Pending | Status::Delayed { .. })
+                    || self.interrupted.contains(&i)
+            }
+            Gate::Ask | Gate::Rollback | Gate::Undo => {
                 return Err(IllegalEvent::Unsupported { kind: name });
             }
         };
@@ -54,6 +58,7 @@ impl RunState {
             return Err(IllegalEvent::Run { kind: name, why: "the step is at no such question" });
         }
         self.steps[i].gates_opened += 1;
+        self.waiting.remove(&i);
         self.outliving.remove(&i);
         self.void_due.remove(&i);
         self.gates.insert(
@@ -211,6 +216,23 @@ impl RunState {
                 let decided = if result == "end" { Outliving::End } else { Outliving::Wait };
                 self.outliving.insert(i, decided);
                 step.status.clone()
+            }
+            (Gate::Window, "wait") => {
+                self.window_waits.extend([None, Some(i)]);
+                step.status.clone()
+            }
+            // In the end nothing is left to be aborted but the step itself.
+            (Gate::Window, "abort") if plan.steps[i].finally => {
+                step.result.reason = Some("window: it was not let start".into());
+                Status::Ended(Outcome::Failed)
+            }
+            (Gate::Window, "abort") => {
+                self.aborted = Some(plan.steps[i].id.to_string());
+                step.status.clone()
+            }
+            (Gate::Window, "override") => {
+                self.settle(i, gate, result, reason);
+                self.steps[i].status.clone()
             }
             // What it comes to is told by the event that follows.
             (Gate::Failure | Gate::Interrupted, "skip") => {

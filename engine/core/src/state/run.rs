@@ -98,6 +98,18 @@ pub struct RunState {
     pub finish_reason: Option<String>,
     /// Inputs that are no longer what the plan has seen: (step, path) to SHA-256.
     pub changed_inputs: BTreeMap<(usize, String), Option<String>>,
+    /// Named locks as they were recorded: of the run (`None`) or of a step, to the name.
+    pub locks: BTreeMap<Option<usize>, String>,
+    /// Whether a step has started since the run began or was taken on: its own window is about that.
+    pub entered: bool,
+    /// Somebody let the run begin outside its own window.
+    pub entry_overridden: bool,
+    /// Windows that somebody overrode: all (`None`), or that of a step.
+    pub window_overridden: BTreeSet<Option<usize>>,
+    /// Windows that somebody decided to wait for: the run's (`None`), or that of a step.
+    pub window_waits: BTreeSet<Option<usize>>,
+    /// Steps that could start and wait for a lock or a window, and why.
+    pub waiting: BTreeMap<usize, String>,
     /// How often it was resumed.
     pub resumes: u32,
     /// Ahead-of-time answers not used yet.
@@ -183,6 +195,12 @@ impl RunState {
             finished_at: None,
             finish_reason: None,
             changed_inputs: BTreeMap::new(),
+            locks: BTreeMap::new(),
+            entered: false,
+            entry_overridden: false,
+            window_overridden: BTreeSet::new(),
+            window_waits: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             resumes: 0,
             ahead: Vec::new(),
             plan,

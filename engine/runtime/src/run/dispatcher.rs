@@ -20,7 +20,9 @@ use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
 use runbook_core::plan::{Action, Check};
 use runbook_core::render::{SecretView, Texts};
-use runbook_core::schedule::{Answer, Attendance, Circumstances, Decision, Input, Refusal, advance};
+use runbook_core::schedule::{
+    Answer, Attendance, Circumstances, Decision, Input, LockStanding, Refusal, advance,
+};
 use runbook_core::state::{Outliving, RunState, Status};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -39,6 +41,8 @@ use crate::store::{RunDir, Store, SummaryFold, index};
 /// How long an answer's writer waits for word; see `cli.md`. Here: how often a
 /// run without anything else to do looks at the clock for its observer.
 const TICK: Duration = Duration::from_secs(1);
+/// How often a window is looked at that is waited for.
+const WINDOW_LOOK: Duration = Duration::from_secs(60);
 
 /// A signal that the process got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +129,7 @@ pub(super) struct Dispatcher<'o> {
     writer: Option<Writer>,
     head: Option<String>,
     opened: bool,
-    store: Store,
+    pub(super) store: Store,
     observer: &'o mut dyn Observer,
     operator: &'o dyn Operator,
     conduct: Conduct,
@@ -135,6 +139,10 @@ pub(super) struct Dispatcher<'o> {
     backgrounds: HashMap<usize, (Control, bool)>,
     pub(super) concluded: HashMap<usize, Conclusion>,
     survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    /// What came of the named locks that steps want.
+    pub(super) lock_standings: BTreeMap<usize, LockStanding>,
+    /// When a window opens that a step waits for.
+    pub(super) wake_at: Option<Moment>,
     /// Steps whose survivors are waited for.
     outlasting: BTreeSet<usize>,
     pub(super) messages: UnboundedSender<Message>,
@@ -184,6 +192,8 @@ pub(super) struct Parts<'o> {
     pub signals: UnboundedReceiver<Signal>,
     /// Processes of interrupted steps that still run.
     pub survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    /// Named locks that steps have already: those that were cut off with them.
+    pub lock_standings: BTreeMap<usize, LockStanding>,
     /// Files of the inbox that the journal has taken already.
     pub handled: Vec<String>,
     /// The run in a line so far.
@@ -194,8 +204,8 @@ pub(super) struct Parts<'o> {
 pub(super) enum Opening {
     /// The run is new: its creation is applied to the state, and goes first.
     New {
-        /// The run's first event.
-        created: EventKind,
+        /// The run's first events.
+        first: Vec<EventKind>,
     },
     /// It goes on from what was read.
     Again {
@@ -221,7 +231,7 @@ impl<'o> Dispatcher<'o> {
     pub(super) fn new(parts: Parts<'o>) -> Self {
         let (messages, inbox) = unbounded_channel();
         let pending = match &parts.opening {
-            Opening::New { created } => vec![created.clone()],
+            Opening::New { first } => first.clone(),
             Opening::Again { .. } => Vec::new(),
         };
         let mut mailbox = Mailbox::new(&parts.workshop.dir);
@@ -245,6 +255,8 @@ impl<'o> Dispatcher<'o> {
             backgrounds: HashMap::new(),
             concluded: HashMap::new(),
             survivors: parts.survivors,
+            lock_standings: parts.lock_standings,
+            wake_at: None,
             outlasting: BTreeSet::new(),
             messages,
             inbox,
@@ -341,17 +353,21 @@ impl<'o> Dispatcher<'o> {
         }
         let now = now();
         let delayed = self.state.delayed.iter().filter_map(|step| match self.state.steps[*step].status {
-            // One that was due at the last decision waits for something else: a place, or a person.
-            Status::Delayed { due_at } => Some(due_at).filter(|due_at| *due_at > self.decided_at),
-            Status::Pending | Status::Running(_) | Status::Ended(_) => None,
+            // One that was due at the last decision waits for something else: a place, a person, a guard.
+            Status::Delayed { due_at } if !self.is_held_up(*step) => {
+                Some(due_at).filter(|due_at| *due_at > self.decided_at)
+            }
+            Status::Delayed { .. } | Status::Pending | Status::Running(_) | Status::Ended(_) => None,
         });
         let expiring = self.state.gates.values().filter_map(|gate| gate.expires_at);
         let waits = self.state.waits.iter().filter_map(|step| match &self.state.steps[*step].status {
             Status::Running(running) => running.until,
             Status::Pending | Status::Delayed { .. } | Status::Ended(_) => None,
         });
-        let instant =
-            delayed.chain(expiring).chain(waits).min().map(|at| tokio::time::Instant::now() + at.since(now));
+        // A clock can be set, and a machine sleep: a window is looked at again each minute.
+        let window = self.wake_at.map(|at| at.min(now.after(WINDOW_LOOK)));
+        let next = delayed.chain(expiring).chain(waits).chain(window).min();
+        let instant = next.map(|at| tokio::time::Instant::now() + at.since(now));
         match (instant, self.waiting_until) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -377,6 +393,7 @@ impl<'o> Dispatcher<'o> {
             boot: &self.boot,
             max_parallel: self.conduct.max_parallel,
             survivors: &self.survivors,
+            locks: &self.lock_standings,
             renderer: &self.texts,
         };
         // With a store that failed nothing new may start: only what ran is noted.
@@ -396,6 +413,7 @@ impl<'o> Dispatcher<'o> {
         };
         self.pending.extend(decision.events);
         self.end_backgrounds = decision.end_backgrounds;
+        self.wish(decision.wishes);
         decision.refusal
     }
 
@@ -451,6 +469,7 @@ impl<'o> Dispatcher<'o> {
             }
         }
         self.tell_verdicts();
+        self.release_locks();
         self.outlast_survivors();
         if self.end_backgrounds || self.state.stopped.is_some() && self.tasks.is_empty() {
             self.end_backgrounds = false;
@@ -533,6 +552,7 @@ impl<'o> Dispatcher<'o> {
         match event {
             EventKind::StepStarted { step, attempt, slot, .. } => self.start(step, *attempt, *slot),
             EventKind::AttemptReissued { step, attempt, slot, .. } => self.start(step, *attempt, Some(*slot)),
+            EventKind::StepFinished { step, .. } => self.forget_busy_lock(step),
             EventKind::CancelRequested { by, .. } => {
                 self.order_all(&format!("stopped: cancelled by {by}"));
             }
@@ -737,6 +757,7 @@ impl<'o> Dispatcher<'o> {
                     let _ = reply.send(verdict);
                 }
             }
+            Message::Lock { step, standing, lock } => self.lock_tried(step, standing, lock),
             Message::Record(event) => {
                 self.take(Input::Recorded(event));
             }
@@ -1023,6 +1044,7 @@ impl<'o> Dispatcher<'o> {
                 Err(error) => self.store_failure = Some(error.to_string()),
             }
         }
+        self.workshop.locks.release_all(self.state.parked.is_some());
         Ending {
             outcome: self.state.outcome,
             parked: self.state.parked.clone(),
@@ -1043,7 +1065,7 @@ impl<'o> Dispatcher<'o> {
 /// The wall clock.
 #[must_use]
 pub fn now() -> Moment {
-    Moment::from(jiff::Timestamp::now())
+    crate::clock::now()
 }
 
 /// Asks the keeper of an earlier engine's attempt to end its command.

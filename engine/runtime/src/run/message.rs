@@ -3,18 +3,28 @@
 use runbook_core::event::EventKind;
 use runbook_core::id::StepId;
 use runbook_core::render::Measured;
-use runbook_core::schedule::KeptFile;
+use runbook_core::schedule::{KeptFile, LockStanding};
 use tokio::sync::oneshot;
 
 use super::errand::ErrandEnd;
 use super::process::ProcessEnd;
 use crate::capture::Stream;
 use crate::keeper::{Control, Verdict};
+use crate::store::named_lock::NamedLock;
 
 /// A message from a task. The channel has no bound of its own: each running
 /// attempt has at most a few messages in it, and live output is bounded by the
 /// keeper's socket.
 pub(super) enum Message {
+    /// A step's lock was tried.
+    Lock {
+        /// The step, by index.
+        step: usize,
+        /// What came of it.
+        standing: LockStanding,
+        /// The lock, where it was taken.
+        lock: Option<NamedLock>,
+    },
     /// Live output.
     Output {
         /// The step.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::environment::Environment;
 use super::files::hex;
+use super::locks::Locks;
 use super::message::Message;
 use crate::keeper::{self, AttemptSpec, Control, Ended, EndedBy, Exit, Fate, Helper, NotStarted, Script};
 use crate::redact::{Masker, Secrets};
@@ -29,6 +30,8 @@ pub(super) struct Workshop {
     pub dir: RunDir,
     /// What the run keeps from outside.
     pub environment: Arc<Environment>,
+    /// Named locks, which keepers hold as well.
+    pub locks: Arc<Locks>,
     /// For masking what commands print.
     pub secrets: Arc<Secrets>,
     /// For masking what probes see.
@@ -112,6 +115,7 @@ impl Workshop {
         spec.log_limit = attempt.log_limit;
         spec.output_file = output_file;
         spec.secrets = (*self.secrets).clone();
+        spec.inherit = self.locks.inherited(&attempt.step);
         spec.slot = attempt.slot.map(|slot| (self.dir.witness_path(), slot));
         spec.background = attempt.background;
         spec

@@ -67,6 +67,7 @@ fn note(
         boot: &boot,
         max_parallel: None,
         survivors: &survivors,
+        locks: &BTreeMap::new(),
         renderer: &texts,
     };
     let (events, refusal) = decide(&mut opened, &circumstances)?;

@@ -1,5 +1,6 @@
 //! A run from outside: created, opened, carried on.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,13 +10,15 @@ use runbook_core::id::RunId;
 use runbook_core::moment::Moment;
 use runbook_core::plan::{Plan, SecretSource};
 use runbook_core::render::{RunFacts, Texts};
-use runbook_core::schedule::{Answer, Input};
+use runbook_core::schedule::{Answer, Input, LockStanding};
 use runbook_core::state::{IllegalEvent, RunState};
 use sha2::{Digest, Sha256};
 
 use super::dispatcher::{Conduct, Dispatcher, Ending, Opening, Parts, now};
+use super::entry::{Entry, enter, enter_again, overridden, refuse_outside};
 use super::environment::{EncodedSecret, Environment};
 use super::files::hex;
+use super::locks::Locks;
 use super::message::Message;
 use super::printed::Printed;
 use super::process::{Workshop, find_program};
@@ -109,6 +112,27 @@ pub enum SessionError {
         /// Pids and commands.
         processes: String,
     },
+    /// The run may not start now.
+    #[error("{runbook} is outside its window: {why}; {opens}")]
+    OutsideWindow {
+        /// The runbook.
+        runbook: String,
+        /// What shuts the window.
+        why: String,
+        /// When it opens.
+        opens: String,
+    },
+    /// Another run has the run's lock.
+    #[error("{why}")]
+    NamedLockBusy {
+        /// Who.
+        why: String,
+        /// `on_busy: skip`: then there is no run, and nothing is wrong.
+        skip: bool,
+    },
+    /// The name of a lock can't be rendered.
+    #[error("the name of the lock can't be told: {0}")]
+    LockName(String),
     /// The runtime directory can't be used.
     #[error("no folder for files that live as long as a step: {0}")]
     RuntimeDirectory(std::io::Error),
@@ -132,6 +156,9 @@ impl SessionError {
             Self::Lock(error) => of(error.family()),
             Self::Secrets(_) | Self::SecretInParam { .. } | Self::EncodedSecret(_) => 2,
             Self::StillRuns { .. } => 7,
+            Self::LockName(_) => 2,
+            Self::NamedLockBusy { skip: true, .. } => 0,
+            Self::OutsideWindow { .. } | Self::NamedLockBusy { skip: false, .. } => 5,
             Self::Witness(_)
             | Self::Recover(_)
             | Self::ForeignPlan { .. }
@@ -225,6 +252,8 @@ pub struct NewRun<'a> {
     pub interactive: bool,
     /// Answers given ahead of time.
     pub ahead: Vec<AheadAnswer>,
+    /// Why it may start outside its windows, where somebody says so.
+    pub override_window: Option<String>,
     /// A given id, for tests; else a new one.
     pub id: Option<RunId>,
 }
@@ -294,6 +323,8 @@ pub struct Held {
     environment: Environment,
     handled: Vec<String>,
     fold: SummaryFold,
+    named: Arc<Locks>,
+    lock_standings: BTreeMap<usize, LockStanding>,
     lock: RunLock,
 }
 
@@ -301,11 +332,19 @@ pub struct Held {
 ///
 /// # Errors
 /// Where secrets are missing or the store can't be written; then there is no run.
-pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError> {
+pub async fn create(
+    store: &Store,
+    new: NewRun<'_>,
+    notice: &mut dyn FnMut(String),
+) -> Result<Held, SessionError> {
+    if new.override_window.is_none() {
+        refuse_outside(&new.plan)?;
+    }
     let secrets = read_secrets(&new.plan, &new.environment.root, new.outside).await?;
     let stored = new.environment.masked(&secrets)?;
-    let (dir, lock) = create_folder(store, new.id)?;
     let plan_text = plan_text(&new.plan);
+    let plan = Arc::new(new.plan);
+    let Created { dir, lock, entry } = create_folder(store, &plan, new.id, new.interactive, notice).await?;
     let digest = plan_digest(&plan_text);
     let environment_text =
         serde_json::to_string(&stored).expect("an environment is plain data: its maps have text keys");
@@ -320,9 +359,9 @@ pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError
     dir.files()?;
     let at = now();
     let created = EventKind::RunCreated {
-        runbook: new.plan.runbook.clone(),
+        runbook: plan.runbook.clone(),
         plan_digest: digest,
-        params: new.plan.params.clone(),
+        params: plan.params.clone(),
         user: current_user(),
         host: hostname(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -330,37 +369,67 @@ pub async fn create(store: &Store, new: NewRun<'_>) -> Result<Held, SessionError
         environment_digest: Some(hex(&Sha256::digest(environment_text.as_bytes()))),
         ahead: new.ahead,
     };
-    let mut state = RunState::new(Arc::new(new.plan));
-    state.apply(at, &created)?;
+    let mut state = RunState::new(plan);
+    let mut first = vec![created];
+    first.extend(entry.events);
+    first.extend(overridden(new.override_window.as_ref()));
+    for event in &first {
+        state.apply(at, event)?;
+    }
     Ok(Held {
         run: dir.run().clone(),
         dir,
         state,
-        opening: Opening::New { created },
+        opening: Opening::New { first },
         secrets,
         environment: new.environment,
         handled: Vec::new(),
         fold: SummaryFold::default(),
+        named: entry.locks,
+        lock_standings: entry.standings,
         lock,
     })
 }
 
-fn create_folder(store: &Store, id: Option<RunId>) -> Result<(RunDir, RunLock), SessionError> {
-    if let Some(id) = id {
-        return Ok(store.create_run(&id)?);
-    }
+/// The folder of a new run, held, with what stands before the run.
+struct Created {
+    dir: RunDir,
+    lock: RunLock,
+    entry: Entry,
+}
+
+/// Takes the run's named lock first, so that a run that is refused was never there.
+async fn create_folder(
+    store: &Store,
+    plan: &Arc<Plan>,
+    id: Option<RunId>,
+    interactive: bool,
+    notice: &mut dyn FnMut(String),
+) -> Result<Created, SessionError> {
     let mut tries = 0;
     loop {
-        let mut random = [0; 4];
-        getrandom::fill(&mut random).map_err(|error| StoreError::Refused {
-            path: store.path().to_owned(),
-            what: format!("no randomness for a run's id: {error}"),
-        })?;
-        match store.create_run(&RunId::new(jiff::Timestamp::now(), random)) {
-            Err(StoreError::RunExists { .. }) if tries < ID_TRIES => tries += 1,
-            other => return Ok(other?),
+        let run = match &id {
+            Some(id) => id.clone(),
+            None => new_id(store)?,
+        };
+        let entry = enter(store, plan, &run, interactive, notice).await?;
+        match store.create_run(&run) {
+            Err(StoreError::RunExists { .. }) if id.is_none() && tries < ID_TRIES => tries += 1,
+            other => {
+                let (dir, lock) = other?;
+                return Ok(Created { dir, lock, entry });
+            }
         }
     }
+}
+
+fn new_id(store: &Store) -> Result<RunId, StoreError> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(|error| StoreError::Refused {
+        path: store.path().to_owned(),
+        what: format!("no randomness for a run's id: {error}"),
+    })?;
+    Ok(RunId::new(jiff::Timestamp::now(), random))
 }
 
 impl Held {
@@ -391,6 +460,7 @@ impl Held {
             environment: Arc::new(self.environment),
             masker: Masker::new(&self.secrets),
             secrets: Arc::new(self.secrets),
+            locks: self.named,
             runtime_dir: Arc::new(runtime_dir),
             default_shell: if bash.is_some() { "bash".into() } else { "sh".into() },
         };
@@ -407,6 +477,7 @@ impl Held {
             user: current_user(),
             signals,
             survivors,
+            lock_standings: self.lock_standings,
             handled: self.handled,
             summary: self.fold,
         });
@@ -449,6 +520,8 @@ pub struct Carry {
     pub question: Vec<usize>,
     /// Answers that the command line gives.
     pub answers: Vec<Answer>,
+    /// Why it may go on outside its windows, where somebody says so.
+    pub override_window: Option<String>,
     /// The run is to end: why.
     pub cancel: Option<Option<String>>,
 }
@@ -464,6 +537,7 @@ pub async fn resume<R>(
     outside: &IndexMap<String, String>,
     surroundings: Surroundings<'_>,
     decide: impl FnOnce(&RunState) -> Result<Carry, R>,
+    notice: &mut dyn FnMut(String),
 ) -> Result<Result<Ending, R>, SessionError> {
     let lock = RunLock::acquire(dir, crate::store::lock::PATIENCE)?;
     let Opened { state, events, replay, .. } = open(dir)?;
@@ -480,6 +554,8 @@ pub async fn resume<R>(
     let secrets = read_secrets(&plan, &environment.root, outside).await?;
     let environment = environment.unmasked(&secrets);
     let texts = texts_of(dir, &state);
+    let mut entry = entry_again(&surroundings.store, &state, &texts, dir, &carry, notice).await?;
+    entry.events.extend(overridden(carry.override_window.as_ref()));
     let recovery = recover(&plan, &state, &texts, dir, &events).await?;
     refuse_while_it_runs(&plan, &recovery, &carry.answers)?;
     let changed = changed_inputs(&plan, &state, &texts, &environment.root);
@@ -508,6 +584,7 @@ pub async fn resume<R>(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         found: recovery.found,
         changed_inputs: changed,
+        guards: entry.events,
         question: carry.question,
         answers: carry.answers,
         cancel: carry.cancel.map(|reason| (current_user(), reason)),
@@ -521,10 +598,31 @@ pub async fn resume<R>(
         environment,
         handled,
         fold,
+        named: entry.locks,
+        lock_standings: entry.standings,
         lock,
     };
     let ending = held.carry_on(surroundings, first, recovery.attached, recovery.survivors).await?;
     Ok(Ok(ending))
+}
+
+/// What stands before a run that is taken on. To be ended it needs no window, and its lock only where something is still to run.
+async fn entry_again(
+    store: &Store,
+    state: &RunState,
+    texts: &Texts,
+    dir: &RunDir,
+    carry: &Carry,
+    notice: &mut dyn FnMut(String),
+) -> Result<Entry, SessionError> {
+    let ends = carry.cancel.is_some();
+    if ends && !state.plan.steps.iter().any(|step| step.finally) {
+        return Ok(Entry::default());
+    }
+    if !ends && carry.override_window.is_none() && !state.window_overridden.contains(&None) {
+        refuse_outside(&state.plan)?;
+    }
+    enter_again(store, state, texts, dir.run(), notice).await
 }
 
 /// Whether a step took effect can't be decided while processes of it still run.

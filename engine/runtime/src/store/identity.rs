@@ -46,7 +46,7 @@ pub fn boot_id() -> Option<String> {
 
 /// The wall clock.
 pub(crate) fn now() -> Moment {
-    jiff::Timestamp::now().into()
+    crate::clock::now()
 }
 
 /// Sixteen hexadecimal digits that no other process has.

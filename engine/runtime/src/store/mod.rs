@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod index;
 pub mod lock;
 mod mode;
+pub mod named_lock;
 mod resolve;
 mod run_directory;
 mod state_directory;

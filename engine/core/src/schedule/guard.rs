@@ -1,0 +1,151 @@
+//! What stands between a step that could start and its start: windows, then locks.
+//!
+//! Both are looked at before every attempt. The clock is an argument, and so is
+//! what the runtime found when it tried to take a lock: this only says what is
+//! wanted, and what follows from what was found.
+
+use super::gate;
+use super::input::{Circumstances, LockStanding};
+use crate::calendar::{Standing, Window};
+use crate::event::EventKind;
+use crate::moment::Moment;
+use crate::plan::{OnBusy, Outside, Plan};
+use crate::state::RunState;
+
+/// The words that settle a question about a window.
+const WINDOW_WORDS: [&str; 3] = ["wait", "override", "abort"];
+
+/// What the runtime is to do so that guarded steps can start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Locks to be taken: step by index, name, and what is declared where it is busy.
+    pub locks: Vec<(usize, String, OnBusy)>,
+    /// When time alone lets a step start.
+    pub wake_at: Option<Moment>,
+}
+
+/// Whether a step may start now.
+pub(super) enum Entrance {
+    /// It may; with what is recorded before it does.
+    Open(Vec<EventKind>),
+    /// Not yet; with what is recorded of that, once.
+    Later(Option<EventKind>),
+    /// It fails for this reason.
+    Failed(String),
+    /// It is left out for this reason.
+    Skipped(String),
+}
+
+/// Asks all that stands before a step.
+pub(super) fn admit(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    circumstances: &Circumstances<'_>,
+    wishes: &mut Wishes,
+) -> Entrance {
+    let guards = &plan.steps[step].guards;
+    // The run's own window is about its beginning; what must be done in the end is done at any time.
+    let entering = !state.entered && !state.entry_overridden && !plan.steps[step].finally;
+    let of_run = plan.guards.window.as_ref().filter(|window| entering && window.outside != Outside::Refuse);
+    for (window, of) in [(of_run, None), (guards.window.as_ref(), Some(step))] {
+        let Some(window) = window else { continue };
+        if state.window_overridden.contains(&None) || state.window_overridden.contains(&of) {
+            continue;
+        }
+        if let Some(held) = outside(plan, state, step, (window, of), circumstances, wishes) {
+            return held;
+        }
+    }
+    lock(plan, state, step, circumstances, wishes)
+}
+
+/// What follows where a window is shut; nothing where it is open.
+fn outside(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    (window, of): (&Window, Option<usize>),
+    circumstances: &Circumstances<'_>,
+    wishes: &mut Wishes,
+) -> Option<Entrance> {
+    let Standing::Shut { why, opens_at } = window.standing(circumstances.now) else { return None };
+    let waits = window.outside == Outside::Wait || state.window_waits.contains(&of);
+    let opens =
+        opens_at.map_or_else(|| "it isn't known when it opens".to_owned(), |at| format!("it opens at {at}"));
+    if window.outside == Outside::Ask && !waits {
+        let asked = state.gates.contains_key(&step) || state.settled.contains_key(&step);
+        // One question about the run, however many steps could begin it.
+        let by_other =
+            of.is_none() && state.gates.values().any(|gate| gate.gate == crate::event::Gate::Window);
+        if asked || by_other {
+            return Some(Entrance::Later(None));
+        }
+        let what = if of.is_none() { plan.runbook.as_str() } else { plan.steps[step].id.as_str() };
+        let prompt = format!("{what} is outside its window: {why}; {opens}. What now?");
+        return Some(Entrance::Later(Some(gate::about_window(plan, state, step, prompt, &WINDOW_WORDS))));
+    }
+    let (true, Some(at)) = (waits, opens_at) else {
+        return Some(Entrance::Failed(format!("window: {why}; {opens}")));
+    };
+    wishes.wake_at = Some(wishes.wake_at.map_or(at, |earlier| earlier.min(at)));
+    Some(wait(plan, state, step, format!("window: {why}"), Some(at)))
+}
+
+/// What follows from the step's lock.
+fn lock(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    circumstances: &Circumstances<'_>,
+    wishes: &mut Wishes,
+) -> Entrance {
+    let Some(lock) = &plan.steps[step].guards.lock else { return Entrance::Open(Vec::new()) };
+    let name = match circumstances.renderer.lock(plan, state, step) {
+        Ok(name) => name,
+        Err(error) => return Entrance::Failed(format!("template: lock: {error}")),
+    };
+    // What the run or a group holds, a step in it need not take.
+    let mut under =
+        std::iter::successors(Some(step), |inner| plan.steps[*inner].group).map(Some).chain([None]);
+    if under.any(|of| state.locks.get(&of) == Some(&name)) {
+        return Entrance::Open(Vec::new());
+    }
+    // Two steps of one run under one lock are never at the same time either.
+    if state.locks.iter().any(|(of, held)| *of != Some(step) && *held == name) {
+        return Entrance::Later(None);
+    }
+    match circumstances.locks.get(&step) {
+        None => {
+            let wanted = wishes.locks.iter().any(|(_, wanted, _)| *wanted == name);
+            if !wanted {
+                wishes.locks.push((step, name, lock.on_busy));
+            }
+            Entrance::Later(None)
+        }
+        Some(LockStanding::Asked) => Entrance::Later(None),
+        Some(LockStanding::Taken) => {
+            let step = Some(plan.steps[step].id.clone());
+            Entrance::Open(vec![EventKind::LockAcquired { lock: name, step }])
+        }
+        Some(LockStanding::Busy(why)) => match lock.on_busy {
+            OnBusy::Fail => Entrance::Failed(format!("lock: {why}")),
+            OnBusy::Skip => Entrance::Skipped(format!("lock: {why}")),
+            OnBusy::Wait => wait(plan, state, step, format!("lock: {why}"), None),
+        },
+    }
+}
+
+/// A wait is recorded once, so that people see what is waited for.
+fn wait(plan: &Plan, state: &RunState, step: usize, reason: String, until: Option<Moment>) -> Entrance {
+    let known = state.waiting.get(&step).is_some_and(|known| *known == reason);
+    let event = EventKind::Waiting { step: plan.steps[step].id.clone(), reason, until };
+    Entrance::Later((!known).then_some(event))
+}
+
+/// Whether anything stands before a step at all.
+pub(super) fn is_guarded(plan: &Plan, state: &RunState, step: usize) -> bool {
+    let guards = &plan.steps[step].guards;
+    let of_run = !state.entered && plan.guards.window.is_some() && !plan.steps[step].finally;
+    of_run || guards.window.is_some() || guards.lock.is_some()
+}
