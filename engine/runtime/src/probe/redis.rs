@@ -273,10 +273,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_kind_of_answer_is_a_value() {
-        let table: [(&'static [&'static str], Value); 7] = [
+        let table: [(&'static [&'static str], Value); 6] = [
             (&["$5\r\nhel\r\n\r\n"], json!("hel\r\n")),
             (&["$0\r\n\r\n"], json!("")),
-            (&["$-1\r\n"], json!(null)),
             (&["+PONG\r\n"], json!("PONG")),
             (&[":-42\r\n"], json!(-42)),
             (&["*3\r\n:1\r\n$1\r\na\r\n*-1\r\n"], json!([1, "a", null])),

@@ -545,8 +545,8 @@ fn inputs_that_can_t_be_hashed() {
 fn what_is_not_supported_yet() {
     table(&[
         (
-            r#"lock: x
-window: freeze
+            r#"title: x
+description: x
 schedule: {cron: '0 8 * * *', tz: UTC}
 triggers: {}
 rollback: auto
@@ -560,8 +560,6 @@ steps:
 - {id: a, run: 'true', tags: [x], source: 'p:1'}
 "#,
             &[
-                "not-supported-yet 1:1 `lock` is not supported yet",
-                "not-supported-yet 2:1 `window` is not supported yet",
                 "unknown-calendar 2:9 project.yaml has no calendar `freeze`",
                 "not-supported-yet 3:1 `schedule` is not supported yet",
                 "not-supported-yet 4:1 `triggers` is not supported yet",
@@ -580,8 +578,8 @@ steps:
   done_when: 'true'
   deadline: 1h
   escalate: p0
-  lock: x
-  window: freeze
+  source: x
+  tags: [freeze]
   for_each: [a]
   max_parallel: 2
   batches: [1]
@@ -596,8 +594,6 @@ steps:
                 "not-supported-yet 7:3 `done_when` is not supported yet",
                 "not-supported-yet 8:3 `deadline` is not supported yet",
                 "not-supported-yet 9:3 `escalate` is not supported yet",
-                "not-supported-yet 10:3 `lock` is not supported yet",
-                "not-supported-yet 11:3 `window` is not supported yet",
                 "not-supported-yet 16:3 `on` is not supported yet",
                 "not-supported-yet 17:3 `on_failure: ask` is not supported yet",
                 "not-supported-yet 18:3 `interactive` is not supported yet",
@@ -637,10 +633,10 @@ finally:
         ),
         (
             r#"steps:
-- &base {id: a, run: 'true', lock: x}
+- &base {id: a, run: 'true', undo: {run: x}}
 - {<<: *base, id: b}
 "#,
-            &["not-supported-yet 2:30 `lock` is not supported yet"],
+            &["not-supported-yet 2:30 `undo` is not supported yet"],
         ),
     ]);
 }

@@ -208,7 +208,6 @@ fn the_example_of_the_language_page_needs_what_comes_later() {
     assert_eq!(
         mistakes,
         [
-            "not-supported-yet 23:1 `lock` is not supported yet",
             "not-supported-yet 45:7 `from` is not supported yet",
             "not-supported-yet 46:7 a `quorum` above 1 is not supported yet",
             "not-supported-yet 50:5 `undo` is not supported yet",
