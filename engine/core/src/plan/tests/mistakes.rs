@@ -560,7 +560,6 @@ steps:
 - {id: a, run: 'true', tags: [x], source: 'p:1'}
 "#,
             &[
-                "unknown-calendar 2:9 project.yaml has no calendar `freeze`",
                 "not-supported-yet 3:1 `schedule` is not supported yet",
                 "not-supported-yet 4:1 `triggers` is not supported yet",
                 "not-supported-yet 5:1 `rollback: auto` is not supported yet",
