@@ -8,7 +8,8 @@ use runbook_core::event::AheadAnswer;
 use runbook_core::id::StepId;
 
 use crate::commands::{
-    answer, cancel, list, lock, logs, note, plan, resume, run, runs, schema, status, validate, verify,
+    answer, cancel, list, lock, logs, note, plan, resume, run, runs, schema, show, status, validate, verify,
+    watch,
 };
 
 /// Runs operations procedures: a YAML graph of checks, commands and approvals, with a recorded, resumable run log.
@@ -52,10 +53,14 @@ pub(crate) enum Command {
     Status(status::Options),
     /// The runs so far
     Runs(runs::Options),
+    /// A run in another process, live
+    Watch(watch::Options),
     /// A step's output
     Logs(logs::Options),
     /// The runbooks, with title, owner and last run
     List(list::Options),
+    /// A runbook as a page to read
+    Show(show::Options),
     /// Named locks
     Lock(lock::Options),
     /// All mistakes of runbooks, each with its place
@@ -67,10 +72,9 @@ pub(crate) enum Command {
 }
 
 /// The commands of the contract that later versions have.
-const LATER: [&str; 19] = [
+const LATER: [&str; 17] = [
     "choose",
     "rollback",
-    "watch",
     "report",
     "diff",
     "stats",
@@ -85,7 +89,6 @@ const LATER: [&str; 19] = [
     "man",
     "doctor",
     "gc",
-    "show",
     "serve",
 ];
 

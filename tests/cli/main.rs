@@ -7,6 +7,7 @@ mod helpers;
 mod actions;
 mod attempts;
 mod checks;
+mod comfort;
 mod deployment;
 mod diagnostics;
 mod environment;

@@ -12,6 +12,8 @@ pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;
+pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod validate;
 pub(crate) mod verify;
+pub(crate) mod watch;

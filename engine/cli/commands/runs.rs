@@ -14,7 +14,7 @@ use crate::console::{DIM, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
-use crate::report::wording::{distance, duration, harmless, pad};
+use crate::report::wording::{distance, duration, harmless, pad, wrap};
 
 /// Options of `runs`.
 #[derive(Debug, Args)]
@@ -25,12 +25,15 @@ pub(crate) struct Options {
     /// Only runs that stand like this (repeatable)
     #[arg(long, value_enum, value_name = "OUTCOME")]
     pub(crate) outcome: Vec<Wanted>,
-    /// Only runs that wait for a person
+    /// Only runs that wait for a person: each question, whom it waits for and since when
     #[arg(long)]
     pub(crate) waiting: bool,
     /// Only runs that this user started
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
+    /// Only runs that started so long ago at most (`7d`), or at that day or later (`2026-11-01`)
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    pub(crate) since: Option<Since>,
     /// At most so many, the latest first
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<usize>,
@@ -62,17 +65,60 @@ impl From<Wanted> for Standing {
     }
 }
 
+/// From when on runs are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So long before now.
+    Ago(std::time::Duration),
+    /// At that moment.
+    At(Moment),
+}
+
+/// `7d`, or a day (from its midnight, UTC), or a moment with its zone.
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(span) = text.parse::<runbook_core::duration::Duration>() {
+        return Ok(Since::Ago(span.into()));
+    }
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(Since::At(at.into()));
+    }
+    text.parse::<jiff::civil::Date>()
+        .and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC))
+        .map(|midnight| Since::At(midnight.timestamp().into()))
+        .map_err(|_| {
+            "write a duration like 7d, a day like 2026-11-01 or a moment like 2026-11-01T08:00Z".into()
+        })
+}
+
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
-    let waiting = options.waiting.then_some(Standing::Waiting);
+    let now = run::now();
+    let mut outcomes: Vec<Standing> = options.outcome.iter().map(|wanted| (*wanted).into()).collect();
+    let picked = outcomes.clone();
+    if options.waiting {
+        // A question may be open while other steps run, or since the process died.
+        outcomes.extend([Standing::Waiting, Standing::Running, Standing::Interrupted]);
+    }
     let filter = Filter {
         runbook: options.runbook.clone(),
-        outcomes: options.outcome.iter().map(|wanted| (*wanted).into()).chain(waiting).collect(),
-        since: None,
+        outcomes,
+        since: options.since.map(|since| match since {
+            Since::Ago(span) => {
+                let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+                Moment::from_millis(now.as_millis().saturating_sub(millis))
+            }
+            Since::At(at) => at,
+        }),
         user: options.user.clone(),
-        limit: options.limit,
+        limit: options.limit.filter(|_| !options.waiting),
     };
-    let listed = index::list(&context.store()?, &filter)?;
+    let mut listed = index::list(&context.store()?, &filter)?;
+    if options.waiting {
+        listed.retain(|run| {
+            run.outcome == Standing::Waiting || !run.waiting_for.is_empty() || picked.contains(&run.outcome)
+        });
+        listed.truncate(options.limit.unwrap_or(usize::MAX));
+    }
     match context.global.format {
         Format::Json => {
             let values: Vec<Value> = listed.iter().map(to_json).collect();
@@ -82,7 +128,18 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
             context.console.say("No runs.\n");
         }
         Format::Text | Format::Github | Format::Gitlab => {
-            context.console.print(&table(&listed, run::now(), context.console.width));
+            let mut text = String::new();
+            for summary in &listed {
+                text.push_str(&table(
+                    std::slice::from_ref(summary),
+                    columns(&listed, context.console.width),
+                    now,
+                ));
+                if options.waiting {
+                    text.push_str(&questions(summary, now, context.console.width));
+                }
+            }
+            context.console.print(&text);
         }
     }
     Ok(exit_code::SUCCEEDED)
@@ -101,10 +158,30 @@ pub(super) fn to_json(summary: &Summary) -> Value {
     })
 }
 
+/// Whom the questions of a run wait for, and since when.
+fn questions(summary: &Summary, now: Moment, width: usize) -> String {
+    let mut text = String::new();
+    for waiting in &summary.waiting_for {
+        let from =
+            if waiting.from.is_empty() { "anyone".to_owned() } else { harmless(&waiting.from.join(", ")) };
+        let since =
+            waiting.since.map_or_else(String::new, |at| format!(" since {}", duration(now.since(at))));
+        let until =
+            waiting.expires_at.map_or_else(String::new, |at| format!(", expires {}", distance(at, now)));
+        let line = format!("    {}  {from}{since}{until}: {}", waiting.step, harmless(&waiting.prompt));
+        text.push_str(&wrap(&line, width, "      "));
+        text.push('\n');
+    }
+    text
+}
+
+/// How wide the names are shown.
+fn columns(runs: &[Summary], width: usize) -> usize {
+    runs.iter().map(|run| run.runbook.width()).max().unwrap_or(0).min(width.saturating_sub(46).max(12))
+}
+
 /// A line a run.
-fn table(runs: &[Summary], now: Moment, width: usize) -> String {
-    let columns =
-        runs.iter().map(|run| run.runbook.width()).max().unwrap_or(0).min(width.saturating_sub(46).max(12));
+fn table(runs: &[Summary], columns: usize, now: Moment) -> String {
     let mut text = String::new();
     for summary in runs {
         let word = standing_word(summary.outcome);
@@ -153,7 +230,7 @@ mod tests {
         ];
         let now: Moment = serde_json::from_value("2026-11-22T02:42:03Z".into()).expect("a moment");
         for width in [60, 100] {
-            let text = anstream::adapter::strip_str(&table(&runs, now, width)).to_string();
+            let text = anstream::adapter::strip_str(&table(&runs, columns(&runs, width), now)).to_string();
             insta::assert_snapshot!(format!("a_line_a_run_{width}"), text);
         }
     }

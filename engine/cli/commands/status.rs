@@ -148,6 +148,14 @@ impl Sheet<'_> {
             }
             if let Status::Running(attempt) = &known.status {
                 notes.push(format!("since {}", duration(self.now.since(attempt.started_at))));
+                notes.extend(
+                    attempt
+                        .until
+                        .map(|until| format!("until {} ({})", moment(until), distance(until, self.now))),
+                );
+            }
+            if let (Status::Pending, Some(what)) = (&known.status, self.opened.state.waiting.get(&index)) {
+                notes.push(format!("waits: {}", harmless(what)));
             }
             if known.attempts > 1 {
                 notes.push(count(known.attempts as usize, "attempt"));
@@ -180,7 +188,12 @@ impl Sheet<'_> {
             let until = gate
                 .expires_at
                 .map_or_else(String::new, |at| format!(", expires {}", distance(at, self.now)));
-            let ask = format!("{} waits for {from}{until}: {}", styled(STRONG, step), harmless(&gate.prompt));
+            let since = duration(self.now.since(gate.opened_at));
+            let ask = format!(
+                "{} waits for {from} since {since}{until}: {}",
+                styled(STRONG, step),
+                harmless(&gate.prompt)
+            );
             text.push('\n');
             text.push_str(&wrap(&ask, self.width, "  "));
             text.push('\n');

@@ -83,6 +83,11 @@ impl Reporter {
         Self { screen: Rc::clone(screen), report, format, junit, begun: false }
     }
 
+    /// Nothing more is shown, though the run isn't over.
+    pub(crate) fn leave(&mut self, view: View<'_>) {
+        self.report.finish(view);
+    }
+
     /// The end: the closing block, the last line for programs, JUnit's file.
     ///
     /// # Errors

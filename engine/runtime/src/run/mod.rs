@@ -28,7 +28,7 @@ pub use printed::{Printed, read_text};
 pub use record::{Noted, note_answer, note_line, outside};
 pub use session::{
     Carry, Held, NewRun, Opened, SessionError, Surroundings, create, open, plan_digest, plan_text,
-    read_environment, read_secrets, resume, texts_of,
+    read_environment, read_plan, read_secrets, resume, texts_of,
 };
 pub use signals::listen;
 pub use surface::{Asking, Interruption, Observer, Operator, Question, Reply, Unattended, View};

@@ -212,19 +212,25 @@ pub fn open(dir: &RunDir) -> Result<Opened, SessionError> {
             _ => None,
         })
         .ok_or(SessionError::NotCreated)?;
+    let mut state = RunState::new(Arc::new(read_plan(dir, recorded)?));
+    for event in &events {
+        state.apply(event.at, &event.kind)?;
+    }
+    Ok(Opened { dir: dir.clone(), state, events, replay })
+}
+
+/// The plan as a run began with it, whose digest its journal records.
+///
+/// # Errors
+/// Where it can't be read or is another one.
+pub fn read_plan(dir: &RunDir, recorded: String) -> Result<Plan, SessionError> {
     let path = dir.path().join(PLAN);
     let bytes = dir.directory().read(PLAN, PLAN_BYTES_MAX)?;
     let found = hex(&Sha256::digest(&bytes));
     if found != recorded {
         return Err(SessionError::ForeignPlan { path, found, recorded });
     }
-    let plan: Plan =
-        serde_json::from_slice(&bytes).map_err(|source| SessionError::Malformed { path, source })?;
-    let mut state = RunState::new(Arc::new(plan));
-    for event in &events {
-        state.apply(event.at, &event.kind)?;
-    }
-    Ok(Opened { dir: dir.clone(), state, events, replay })
+    serde_json::from_slice(&bytes).map_err(|source| SessionError::Malformed { path, source })
 }
 
 /// The run's environment, and the digest of its file.

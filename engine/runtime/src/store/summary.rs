@@ -68,6 +68,9 @@ pub struct Waiting {
     pub from: Vec<String>,
     /// Until when.
     pub expires_at: Option<Moment>,
+    /// Since when; not known of what an earlier version listed.
+    #[serde(default)]
+    pub since: Option<Moment>,
 }
 
 /// One run in a line (`cli.md`: `runs --format json`).
@@ -140,6 +143,7 @@ impl SummaryFold {
                     prompt: prompt.clone(),
                     from: from.clone(),
                     expires_at: *expires_at,
+                    since: Some(at),
                 };
                 self.open.insert(step.clone(), waiting);
             }
