@@ -54,6 +54,11 @@ impl Library {
         Ok(Self { folders, current_dir })
     }
 
+    /// The projects' roots: what the folders of runbooks are in.
+    pub(crate) fn roots(&self) -> Vec<PathBuf> {
+        self.folders.iter().map(|folder| parent(folder)).collect()
+    }
+
     /// All runbooks, folder by folder, by name.
     pub(crate) fn list(&self) -> Vec<RunbookFile> {
         self.folders.iter().flat_map(|folder| runbooks_in(folder)).collect()

@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod exit_code;
 mod find;
+mod plan_file;
 mod planning;
 mod prompt;
 mod report;
@@ -49,9 +50,7 @@ fn execute(arguments: Arguments) -> u8 {
 
 fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
     match command {
-        Command::Run(options) if context.global.dry_run => {
-            commands::plan::execute(context, &options.into_plan()?)
-        }
+        Command::Run(options) if context.global.dry_run => commands::run::show(context, options),
         Command::Run(options) => commands::run::execute(context, &options),
         Command::Plan(options) => commands::plan::execute(context, &options),
         Command::Resume(options) => commands::resume::execute(context, &options),

@@ -16,8 +16,9 @@ use crate::console::{ATTENTION, DIM, STRONG, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
-use crate::planning;
+use crate::find::RunbookFile;
 use crate::report::wording::{Signs, count, harmless, wrap};
+use crate::{plan_file, planning};
 
 /// Options of `plan`.
 #[derive(Debug, Args)]
@@ -30,23 +31,30 @@ pub(crate) struct Options {
     /// Not supported yet
     #[arg(long, hide = true)]
     pub(crate) probe: bool,
-    /// Not supported yet
-    #[arg(short, long, value_name = "FILE", hide = true)]
+    /// Write the plan to a file, which `run --plan` runs
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
 
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
-    match (options.probe, &options.output) {
-        (true, _) => return Err(CommandError::not_yet("plan --probe")),
-        (false, Some(_)) => return Err(CommandError::not_yet("plan -o")),
-        (false, None) => {}
+    if options.probe {
+        return Err(CommandError::not_yet("plan --probe"));
     }
     let loaded = planning::load_or_say(context, &options.name)?;
     let plan = planning::plan(context, &loaded, &options.parameters)?;
-    let digest = plan_digest(&plan_text(&plan));
-    let lines = describe(&plan);
-    let (lock, window) = describe_guards(&plan);
+    if let Some(output) = &options.output {
+        let RunbookFile { root, path, .. } = &loaded.file;
+        plan_file::write(context, output, &plan, loaded.source.text(), root, path)?;
+    }
+    show(context, &plan)
+}
+
+/// Shows a plan; the exit status.
+pub(super) fn show(context: &Context, plan: &Plan) -> Result<u8, CommandError> {
+    let digest = plan_digest(&plan_text(plan));
+    let lines = describe(plan);
+    let (lock, window) = describe_guards(plan);
     let text = match context.global.format {
         Format::Json => {
             let value = json!({
@@ -62,7 +70,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
             format!("{value}\n")
         }
         Format::Text | Format::Github | Format::Gitlab => {
-            to_text(&plan, &digest, &lines, context.console.width, context.console.plain)
+            to_text(plan, &digest, &lines, context.console.width, context.console.plain)
         }
     };
     context.console.print(&text);

@@ -9,7 +9,9 @@ use runbook_runtime::run::{self, Environment};
 use crate::args::{key_value, reason};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::{drive, planning};
+use crate::find::RunbookFile;
+use crate::plan_file::Frozen;
+use crate::{drive, plan_file, planning};
 
 /// Options of `run`.
 #[derive(Debug, Args)]
@@ -19,8 +21,8 @@ pub(crate) struct Options {
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) parameters: Parameters,
-    /// Not supported yet
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// Run exactly the plan that `plan -o` has written
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "values", "file"])]
     pub(crate) plan: Option<PathBuf>,
     /// Run outside the windows, for this reason, which is recorded
     #[arg(long, value_name = "REASON", value_parser = reason)]
@@ -40,16 +42,14 @@ pub(crate) struct Parameters {
 
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
-    options.refuse_what_comes_later()?;
     let helper = drive::helper()?;
-    let loaded = planning::load_or_say(context, options.name.as_deref().unwrap_or_default())?;
-    let plan = planning::plan(context, &loaded, &options.parameters)?;
+    let Frozen { plan, text, root, file } = options.frozen(context)?;
     let ahead = context.global.ahead();
     check_ahead(&plan, &ahead)?;
-    let environment = Environment::take(&plan, &loaded.file.root, &loaded.file.path, &run::outside());
+    let environment = Environment::take(&plan, &root, &file, &run::outside());
     let start = drive::Start {
         plan,
-        text: loaded.source.text(),
+        text: &text,
         environment,
         interactive: drive::is_attended(context),
         ahead,
@@ -58,23 +58,36 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     drive::block_on(drive::start(context, helper, start))?
 }
 
-impl Options {
-    /// `run --dry-run` is `plan`.
-    pub(crate) fn into_plan(self) -> Result<super::plan::Options, CommandError> {
-        self.refuse_what_comes_later()?;
-        Ok(super::plan::Options {
-            name: self.name.unwrap_or_default(),
-            parameters: self.parameters,
-            probe: false,
-            output: None,
-        })
+/// `run --dry-run` is `plan`.
+pub(crate) fn show(context: &Context, options: Options) -> Result<u8, CommandError> {
+    if options.plan.is_some() {
+        let frozen = options.frozen(context)?;
+        return super::plan::show(context, &frozen.plan);
     }
+    let options = super::plan::Options {
+        name: options.name.unwrap_or_default(),
+        parameters: options.parameters,
+        probe: false,
+        output: None,
+    };
+    super::plan::execute(context, &options)
+}
 
-    /// Options of the contract that later versions have.
-    pub(crate) fn refuse_what_comes_later(&self) -> Result<(), CommandError> {
-        match &self.plan {
-            Some(_) => Err(CommandError::not_yet("run --plan")),
-            None => Ok(()),
+impl Options {
+    /// What is to run: a plan that is made now, or one that was made earlier.
+    fn frozen(&self, context: &Context) -> Result<Frozen, CommandError> {
+        if let Some(path) = &self.plan {
+            if context.global.on_failure.is_some() {
+                return Err(CommandError::usage(
+                    "--on-failure is settled in the plan: it is given to `plan -o`",
+                ));
+            }
+            context.refuse_tags()?;
+            return plan_file::read(context, path);
         }
+        let loaded = planning::load_or_say(context, self.name.as_deref().unwrap_or_default())?;
+        let plan = planning::plan(context, &loaded, &self.parameters)?;
+        let RunbookFile { root, path, .. } = loaded.file;
+        Ok(Frozen { plan, text: loaded.source.text().to_owned(), root, file: path })
     }
 }

@@ -21,6 +21,7 @@ mod order;
 mod report;
 mod resolve;
 mod selection;
+mod sound;
 mod structure;
 #[cfg(test)]
 mod tests;

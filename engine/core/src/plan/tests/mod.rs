@@ -66,7 +66,7 @@ fn plan_with(text: &str, given: &[(&str, &str)], project: &str) -> Result<Plan, 
 
 /// The plan of a text without mistakes.
 #[track_caller]
-fn plan(text: &str) -> Plan {
+pub(super) fn plan(text: &str) -> Plan {
     match plan_with(text, &[], "") {
         Ok(plan) => plan,
         Err(mistakes) => panic!("{text}\n{mistakes:#?}"),
