@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Reject(answer::RejectOptions),
     /// Tick items of a manual step, or end it
     Done(answer::DoneOptions),
+    /// Pick one of several options
+    Choose(answer::ChooseOptions),
     /// Answer any other question of a run
     Answer(answer::AnswerOptions),
     /// Stop a live run and wait for its end, or end a parked one
@@ -72,8 +74,7 @@ pub(crate) enum Command {
 }
 
 /// The commands of the contract that later versions have.
-const LATER: [&str; 17] = [
-    "choose",
+const LATER: [&str; 16] = [
     "rollback",
     "report",
     "diff",

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Environment {
     /// The folder in which the command was typed.
     pub(crate) current_dir: PathBuf,
+    /// The user's own folder.
+    pub(crate) home: Option<PathBuf>,
     /// Where configuration of this user is.
     pub(crate) config_home: Option<PathBuf>,
     /// Where state of this user is.
@@ -63,6 +65,7 @@ impl Environment {
                 .and_then(|clock| clock.parse::<jiff::Timestamp>().ok())
                 .map(Into::into),
             github_summary: variable("GITHUB_STEP_SUMMARY").map(PathBuf::from),
+            home,
         }
     }
 

@@ -57,6 +57,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
         Command::Approve(options) => commands::answer::approve(context, options),
         Command::Reject(options) => commands::answer::reject(context, options),
         Command::Done(options) => commands::answer::done(context, options),
+        Command::Choose(options) => commands::answer::choose(context, options),
         Command::Answer(options) => commands::answer::answer(context, options),
         Command::Cancel(options) => commands::cancel::execute(context, &options),
         Command::Note(options) => commands::note::execute(context, &options),

@@ -16,6 +16,7 @@ mod gates;
 mod guards;
 mod order;
 mod outcomes;
+mod people;
 mod plan_files;
 mod probes;
 mod project;

@@ -56,6 +56,7 @@ pub(crate) fn question() -> Question {
         confirm_typed: false,
         expires: None,
         on_expiry: runbook_core::plan::OnExpiry::Reject,
+        ..Question::default()
     }
 }
 
@@ -98,6 +99,9 @@ pub(crate) fn step(name: &str, needs: &[usize], action: Action) -> Step {
         item: None,
         when: None,
         guards: Guards::default(),
+        ask: None,
+        deadline: None,
+        escalate: Vec::new(),
         action,
         timeout: None,
         grace: Duration::from_secs(10),
@@ -133,6 +137,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         pass_env: Vec::new(),
         guards: Guards::default(),
         channels: IndexMap::new(),
+        people: runbook_core::plan::People::default(),
         max_parallel: 16,
         outputs: IndexMap::new(),
         steps,

@@ -2,9 +2,9 @@
 //! known after a crash. All of it follows from a script and a seed.
 
 use indexmap::IndexMap;
-use runbook_core::event::Outcome;
+use runbook_core::event::{Gate, Outcome};
 use runbook_core::moment::Moment;
-use runbook_core::plan::{Action, Items, Plan, Wait};
+use runbook_core::plan::{Action, Items, Options, Plan, Wait};
 use runbook_core::schedule::{AttemptResult, RenderedQuestion, Renderer, Shown};
 use runbook_core::state::RunState;
 use serde_json::Value;
@@ -120,8 +120,14 @@ impl Renderer for Texts<'_> {
         self.render(step, Some(now.after((*span).into())))
     }
 
-    fn question(&self, plan: &Plan, _: &RunState, step: usize) -> Result<RenderedQuestion, String> {
-        let Some((_, question)) = plan.steps[step].action.question() else {
+    fn question(
+        &self,
+        plan: &Plan,
+        _: &RunState,
+        step: usize,
+        gate: Gate,
+    ) -> Result<RenderedQuestion, String> {
+        let Some(question) = plan.steps[step].question(gate) else {
             return Err("it asks nothing".into());
         };
         self.render(
@@ -130,6 +136,13 @@ impl Renderer for Texts<'_> {
                 prompt: question.prompt.clone(),
                 details: None,
                 checklist: question.checklist.clone(),
+                options: match &question.options {
+                    Some(Options::Named(options)) => {
+                        options.iter().map(|(name, meaning)| (name.clone(), meaning.clone())).collect()
+                    }
+                    Some(Options::Expression(_)) | None => Vec::new(),
+                },
+                choices: IndexMap::new(),
             },
         )
     }

@@ -13,6 +13,7 @@ use runbook_core::schedule::{
 };
 use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{self, Opened};
+use runbook_runtime::signature::{self, SignatureError};
 use runbook_runtime::store::evidence::{AttachError, attach};
 use runbook_runtime::store::identity::current_user;
 use runbook_runtime::store::inbox::{AnswerFile, FileName, Request};
@@ -48,11 +49,11 @@ pub(crate) struct Common {
     /// Go on with the run at once, in this process
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Not supported yet
-    #[arg(long = "field", value_name = "KEY=VALUE", value_parser = key_value, hide = true)]
+    /// A value that the question asks for (repeatable)
+    #[arg(long = "field", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) fields: Vec<(String, String)>,
-    /// Not supported yet
-    #[arg(long, value_name = "KEYFILE", num_args = 0..=1, require_equals = true, hide = true)]
+    /// Sign the answer by SSH: with this key, or with the first of the agent or ~/.ssh that project.yaml lists
+    #[arg(long, value_name = "KEYFILE", num_args = 0..=1, require_equals = true)]
     pub(crate) sign: Option<Option<PathBuf>>,
 }
 
@@ -97,6 +98,22 @@ pub(crate) struct DoneOptions {
     /// It could not be done: say why with --reason
     #[arg(long)]
     pub(crate) failed: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of `choose`.
+#[derive(Debug, Args)]
+pub(crate) struct ChooseOptions {
+    /// The run: its id, a unique beginning of it, a runbook's name, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+    /// The step
+    #[arg(value_name = "STEP", value_parser = step_id)]
+    pub(crate) step: StepId,
+    /// The option: its name or its number
+    #[arg(value_name = "OPTION")]
+    pub(crate) option: String,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -183,6 +200,12 @@ pub(crate) fn done(context: &Context, options: DoneOptions) -> Result<u8, Comman
     give(context, &options.question, Some(Gate::Manual), said)
 }
 
+/// Executes `choose`; the exit status.
+pub(crate) fn choose(context: &Context, options: ChooseOptions) -> Result<u8, CommandError> {
+    let question = Question { run: options.run, step: Some(options.step) };
+    give(context, &question, Some(Gate::Choose), Said::word(&options.option, options.common))
+}
+
 /// Executes `answer`; the exit status.
 pub(crate) fn answer(context: &Context, options: AnswerOptions) -> Result<u8, CommandError> {
     if !options.env.is_empty() {
@@ -195,12 +218,7 @@ pub(crate) fn answer(context: &Context, options: AnswerOptions) -> Result<u8, Co
 
 /// Gives an answer to a question of a run, whoever holds the run.
 fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) -> Result<u8, CommandError> {
-    if !said.common.fields.is_empty() {
-        return Err(CommandError::not_yet("--field"));
-    }
-    if said.common.sign.is_some() {
-        return Err(CommandError::not_yet("--sign"));
-    }
+    let sign = said.common.sign.clone();
     let goes_on = said.common.resume;
     // Before anything else: it must be small and alone.
     let helper = if goes_on { Some(drive::helper()?) } else { None };
@@ -212,19 +230,16 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
         Some(step) => step.clone(),
         None => only_open(&opened, kind, &said.word)?,
     };
-    let answer = to_answer(&dir, &opened, &step, said)?;
-    // What can be seen to be wrong leaves no trace.
-    if let Some(refusal) = obvious_refusal(&opened, &answer) {
-        return Err(refusal.into());
-    }
-    let request = Request::Answer(AnswerFile {
+    is_of_kind(&opened, &step, kind)?;
+    let mut answer = to_answer(&dir, &opened, &step, said)?;
+    let mut written = AnswerFile {
         run: dir.run().clone(),
         step: answer.step.clone(),
         nonce: answer.nonce.clone().unwrap_or_default(),
         digest: answer.digest.clone().unwrap_or_default(),
         word: answer.word.clone(),
         reason: answer.reason.clone(),
-        fields: IndexMap::new(),
+        fields: answer.fields.clone(),
         items: answer.items.clone(),
         env: IndexMap::new(),
         outputs: answer.outputs.clone(),
@@ -233,7 +248,15 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
         at: run::now(),
         pid: std::process::id(),
         signature: None,
-    });
+    };
+    if let Some(key) = sign {
+        signed(context, &opened, &mut written, &mut answer, key)?;
+    }
+    // What can be seen to be wrong leaves no trace.
+    if let Some(refusal) = obvious_refusal(&opened, &answer) {
+        return Err(refusal.into());
+    }
+    let request = Request::Answer(written);
     let mut ended = None;
     let delivered = deliver(&dir, &request, |file| {
         let answer = Answer { file: Some(file.as_str().to_owned()), ..answer.clone() };
@@ -301,6 +324,45 @@ fn of_outcome(outcome: RunOutcome) -> u8 {
         RunOutcome::Succeeded => exit_code::SUCCEEDED,
         RunOutcome::Rejected => exit_code::REJECTED,
         RunOutcome::Failed | RunOutcome::Cancelled => exit_code::FAILED,
+    }
+}
+
+/// Signs an answer, and sees whose signature that is as everybody else will.
+fn signed(
+    context: &Context,
+    opened: &Opened,
+    written: &mut AnswerFile,
+    answer: &mut Answer,
+    key: Option<PathBuf>,
+) -> Result<(), CommandError> {
+    let people = &opened.state.plan.people;
+    let key = key.map(|key| context.environment.typed(&key));
+    let said = |error: &SignatureError| match error {
+        SignatureError::Unknown => CommandError::refused(error.to_string()),
+        _ => CommandError::usage(error.to_string()),
+    };
+    let home = context.environment.home.as_deref();
+    let signature = signature::sign(written, key.as_deref(), people, home).map_err(|error| said(&error))?;
+    answer.by = signature::signer(written, &signature, people).map_err(|error| said(&error))?;
+    answer.identity = Identity::Signed;
+    written.signature = Some(signature);
+    Ok(())
+}
+
+/// Each kind of question has its command: an approval isn't given by `choose`, whatever the option is called.
+fn is_of_kind(opened: &Opened, step: &StepId, kind: Option<Gate>) -> Result<(), CommandError> {
+    let open = opened.state.index_of(step).and_then(|index| opened.state.gates.get(&index));
+    match (open, kind) {
+        (Some(open), Some(kind)) if open.gate != kind => Err(CommandError::usage(format!(
+            "the question of `{step}` is of another kind: {}",
+            match open.gate {
+                Gate::Approve => "use approve or reject".to_owned(),
+                Gate::Manual => "use done".to_owned(),
+                Gate::Choose => "use choose".to_owned(),
+                _ => format!("use answer with {}", open.words.join(", ")),
+            }
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -373,7 +435,7 @@ fn to_answer(dir: &RunDir, opened: &Opened, step: &StepId, said: Said) -> Result
         via: Via::Command,
         identity: Identity::User,
         reason: said.common.reason.filter(|reason| !reason.trim().is_empty()),
-        fields: IndexMap::new(),
+        fields: said.common.fields.into_iter().map(|(name, value)| (name, value.into())).collect(),
         items,
         all_items: said.all,
         evidence,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use runbook_core::schedule::check_ahead;
 use runbook_runtime::run::{self, Environment};
+use runbook_runtime::store::identity::current_user;
 
 use crate::args::{key_value, reason};
 use crate::context::Context;
@@ -45,7 +46,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     let helper = drive::helper()?;
     let Frozen { plan, text, root, file } = options.frozen(context)?;
     let ahead = context.global.ahead();
-    check_ahead(&plan, &ahead)?;
+    check_ahead(&plan, &ahead, &current_user())?;
     let environment = Environment::take(&plan, &root, &file, &run::outside());
     let start = drive::Start {
         plan,

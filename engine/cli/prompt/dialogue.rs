@@ -3,18 +3,20 @@
 //! ```text
 //!            number          ┌────────────► ticked
 //!   word ────────────────────┤
-//!    ▲ │     deciding word   └─► reason ─► evidence ─► answered
-//!    │ └─ `?`, anything else: asked again     │ missing where it is needed: only it is asked again
+//!    ▲ │     deciding word   └─► reason ─► each field ─► evidence ─► answered
+//!    │ └─ `?`, anything else: asked again     │ missing or unfit: only it is asked again
 //!    └────────────────────────────────────────┘
 //! ```
 
 use indexmap::IndexMap;
+use runbook_core::document::model::{Choices, ParamKind};
 use runbook_core::event::{Evidence, Gate, Identity, Via};
 use runbook_core::moment::Moment;
 use runbook_core::plan::EvidenceRule;
-use runbook_core::schedule::{Answer, needs_reason};
+use runbook_core::schedule::{Answer, goes_on, needs_reason, word_of};
 use runbook_runtime::run::Question;
 use runbook_runtime::sanitize::prompt_block;
+use serde_json::Value;
 
 use crate::report::wording::{Signs, distance, harmless, wrap};
 
@@ -43,7 +45,8 @@ pub(super) struct Layout {
 enum Stage {
     Word,
     Reason { word: String },
-    Evidence { word: String, reason: Option<String> },
+    Field { word: String, reason: Option<String>, given: IndexMap<String, Value>, index: usize },
+    Evidence { word: String, reason: Option<String>, given: IndexMap<String, Value> },
 }
 
 /// What follows from a line.
@@ -89,6 +92,7 @@ impl Dialogue {
             }
         }
         text.push_str(&self.items());
+        text.push_str(&self.options());
         text.push_str(&self.line(""));
         if !next.is_empty() {
             let ids: Vec<&str> = next.iter().map(runbook_core::id::StepId::as_str).collect();
@@ -109,7 +113,8 @@ impl Dialogue {
         let refused = self.question.refused.as_ref();
         let refused =
             refused.map_or_else(String::new, |why| self.line(&format!("Your answer was not taken: {why}")));
-        format!("{}{refused}", self.items())
+        let said = if self.question.gate.answers.is_empty() { String::new() } else { self.line(&self.who()) };
+        format!("{}{said}{refused}", self.items())
     }
 
     /// What stands before the place where people type.
@@ -121,6 +126,7 @@ impl Dialogue {
                 format!("{bar} {word}, because: ")
             }
             Stage::Reason { word } => format!("{bar} {word}, because (may be empty): "),
+            Stage::Field { index, .. } => format!("{bar} {}: ", self.field_prompt(*index)),
             Stage::Evidence { .. } if self.question.evidence == EvidenceRule::Required => {
                 format!("{bar} evidence, a note or a link: ")
             }
@@ -138,16 +144,10 @@ impl Dialogue {
                 if reason.is_none() && needs_reason(self.question.gate.gate, &word) {
                     return Turn::Say(self.line(&format!("{word} needs a reason")));
                 }
-                let asks_evidence = word == "done"
-                    && self.question.gate.gate == Gate::Manual
-                    && self.question.evidence != EvidenceRule::None;
-                if asks_evidence {
-                    self.stage = Stage::Evidence { word, reason };
-                    return Turn::Say(String::new());
-                }
-                self.answered(&word, reason, Vec::new())
+                self.next_field(word, reason, IndexMap::new(), 0)
             }
-            Stage::Evidence { word, reason } => {
+            Stage::Field { word, reason, given, index } => self.field(word, reason, given, index, line),
+            Stage::Evidence { word, reason, given } => {
                 let given_before =
                     self.question.gate.answers.iter().any(|answer| !answer.evidence.is_empty());
                 if line.is_empty() && self.question.evidence == EvidenceRule::Required && !given_before {
@@ -161,9 +161,77 @@ impl Dialogue {
                     url if is_link => vec![Evidence::Link { url: url.to_owned() }],
                     text => vec![Evidence::Note { text: text.to_owned() }],
                 };
-                self.answered(&word, reason, evidence)
+                self.answered(&word, reason, given, evidence)
             }
         }
+    }
+
+    /// Goes on to the field with this number, or past the last one.
+    fn next_field(
+        &mut self,
+        word: String,
+        reason: Option<String>,
+        given: IndexMap<String, Value>,
+        index: usize,
+    ) -> Turn {
+        let gate = self.question.gate.gate;
+        if goes_on(gate, &word) && index < self.question.fields.len() {
+            let described =
+                self.question.fields.get_index(index).and_then(|(_, rule)| rule.description.as_ref());
+            let described = described.map_or_else(String::new, |text| self.line(text));
+            self.stage = Stage::Field { word, reason, given, index };
+            return Turn::Say(described);
+        }
+        if word == "done" && gate == Gate::Manual && self.question.evidence != EvidenceRule::None {
+            self.stage = Stage::Evidence { word, reason, given };
+            return Turn::Say(String::new());
+        }
+        self.answered(&word, reason, given, Vec::new())
+    }
+
+    fn field(
+        &mut self,
+        word: String,
+        reason: Option<String>,
+        mut given: IndexMap<String, Value>,
+        index: usize,
+        line: &str,
+    ) -> Turn {
+        let Some((name, rule)) = self.question.fields.get_index(index) else {
+            return self.next_field(word, reason, given, index);
+        };
+        if line.is_empty() && (rule.default.is_some() || !rule.required) {
+            return self.next_field(word, reason, given, index + 1);
+        }
+        if line.is_empty() {
+            return Turn::Say(self.line(&format!("{word} needs a value for {name}")));
+        }
+        if let Err(why) = rule.parse_text(line) {
+            return Turn::Say(self.line(&format!("{name}: {why}")));
+        }
+        given.insert(name.clone(), line.into());
+        self.next_field(word, reason, given, index + 1)
+    }
+
+    /// What is asked for, and what it may be.
+    fn field_prompt(&self, index: usize) -> String {
+        let Some((name, rule)) = self.question.fields.get_index(index) else { return String::new() };
+        let mut about = Vec::new();
+        if let Some(Choices::List(choices)) = &rule.choices {
+            let choices: Vec<String> = choices.iter().map(|choice| harmless(choice)).collect();
+            about.push(format!("one of {}", choices.join(", ")));
+        } else if rule.kind != ParamKind::String {
+            about.push(rule.kind.to_string());
+        }
+        if let Some(pattern) = &rule.pattern {
+            about.push(format!("matching {}", harmless(pattern)));
+        }
+        match &rule.default {
+            Some(default) => about.push(format!("{} unless given", harmless(&default.to_string()))),
+            None if !rule.required => about.push("may be empty".into()),
+            None => {}
+        }
+        if about.is_empty() { name.clone() } else { format!("{name} ({})", about.join("; ")) }
     }
 
     fn word(&mut self, line: &str) -> Turn {
@@ -173,22 +241,22 @@ impl Dialogue {
         if let Some(items) = self.numbers(line) {
             return items;
         }
-        let deciding = self.deciding().map(str::to_owned);
-        let word = match (&self.typed, deciding) {
-            (Some(typed), Some(deciding)) if line == typed => deciding,
-            (Some(typed), Some(deciding)) if line == deciding => {
-                return Turn::Say(self.line(&format!("to {deciding}, type {typed}")));
-            }
-            _ => line.to_owned(),
+        let meant = self.meant(line);
+        let Some(word) = meant else {
+            let hint =
+                word_of(&self.question.gate, line).and_then(|word| Some((word, self.typed_for(word)?)));
+            return Turn::Say(match (hint, line.is_empty()) {
+                (Some((word, typed)), _) => self.line(&format!("to {}, type {typed}", self.doing(word))),
+                (None, true) => {
+                    self.line(&format!("That says nothing. Write a whole word: {}", self.choices()))
+                }
+                (None, false) => self.line(&format!(
+                    "`{}` is no answer. Write a whole word: {}",
+                    harmless(line),
+                    self.choices()
+                )),
+            });
         };
-        if !self.question.gate.words.contains(&word) {
-            let answer = if line.is_empty() {
-                "That says nothing.".to_owned()
-            } else {
-                format!("`{}` is no answer.", harmless(line))
-            };
-            return Turn::Say(self.line(&format!("{answer} Write a whole word: {}", self.choices())));
-        }
         let open = self.open_items();
         if self.question.gate.gate == Gate::Manual && word == "done" && !open.is_empty() {
             let open: Vec<String> = open.iter().map(u32::to_string).collect();
@@ -227,8 +295,14 @@ impl Dialogue {
         })
     }
 
-    fn answered(&self, word: &str, reason: Option<String>, evidence: Vec<Evidence>) -> Turn {
-        Turn::Answered(Box::new(self.answer(word, reason, evidence, Vec::new())))
+    fn answered(
+        &self,
+        word: &str,
+        reason: Option<String>,
+        fields: IndexMap<String, Value>,
+        evidence: Vec<Evidence>,
+    ) -> Turn {
+        Turn::Answered(Box::new(Answer { fields, ..self.answer(word, reason, evidence, Vec::new()) }))
     }
 
     fn answer(&self, word: &str, reason: Option<String>, evidence: Vec<Evidence>, items: Vec<u32>) -> Answer {
@@ -251,33 +325,76 @@ impl Dialogue {
         }
     }
 
-    /// The word in whose place a random one is typed.
-    fn deciding(&self) -> Option<&str> {
-        match self.question.gate.gate {
-            Gate::Approve => Some("approve"),
-            Gate::Manual => Some("done"),
-            _ => None,
+    /// The answer that a line gives, where it gives one.
+    fn meant(&self, line: &str) -> Option<String> {
+        let gate = &self.question.gate;
+        if let Some(word) = gate.words.iter().find(|word| self.typed_for(word).as_deref() == Some(line)) {
+            return Some(word.clone());
+        }
+        word_of(gate, line).filter(|word| self.typed_for(word).is_none()).map(str::to_owned)
+    }
+
+    /// With `confirm: typed`, what is typed in place of a word that lets the run go on.
+    fn typed_for(&self, word: &str) -> Option<String> {
+        let typed = self.typed.as_ref()?;
+        let gate = &self.question.gate;
+        if !goes_on(gate.gate, word) {
+            return None;
+        }
+        match gate.gate {
+            Gate::Choose => {
+                let number = gate.words.iter().position(|option| option == word)? + 1;
+                Some(format!("{typed}-{number}"))
+            }
+            _ => Some(typed.clone()),
+        }
+    }
+
+    /// A word as what is done by it.
+    fn doing(&self, word: &str) -> String {
+        if self.question.gate.gate == Gate::Choose {
+            format!("choose {}", harmless(word))
+        } else {
+            harmless(word)
         }
     }
 
     fn choices(&self) -> String {
-        let deciding = self.deciding();
-        let mut words: Vec<String> = self
-            .question
-            .gate
-            .words
-            .iter()
-            .map(|word| match &self.typed {
-                Some(typed) if Some(word.as_str()) == deciding => format!("{typed} (to {word})"),
-                _ => harmless(word),
-            })
-            .collect();
+        let gate = &self.question.gate;
+        let mut words: Vec<String> = match (gate.gate, &self.typed) {
+            (Gate::Choose, None) => vec!["an option's name or number".into()],
+            (Gate::Choose, Some(_)) => vec!["the word of an option".into()],
+            _ => gate
+                .words
+                .iter()
+                .map(|word| match self.typed_for(word) {
+                    Some(typed) => format!("{typed} (to {word})"),
+                    None => harmless(word),
+                })
+                .collect(),
+        };
         if !self.open_items().is_empty() {
             words.insert(0, "an item's number".into());
         }
         words.push("?".into());
         let last = words.pop().unwrap_or_default();
         format!("{} or {last}:", words.join(", "))
+    }
+
+    /// The options of a choice, numbered.
+    fn options(&self) -> String {
+        let gate = &self.question.gate;
+        let rows = (1u32..).zip(&gate.options).map(|(number, (name, meaning))| {
+            let mut row = format!("{number}. {name}");
+            if !meaning.is_empty() {
+                row.push_str(&format!(": {meaning}"));
+            }
+            if let Some(typed) = self.typed_for(name) {
+                row.push_str(&format!(" (type {typed})"));
+            }
+            self.line(&row)
+        });
+        rows.collect()
     }
 
     fn open_items(&self) -> Vec<u32> {
@@ -312,11 +429,22 @@ impl Dialogue {
 
     fn who(&self) -> String {
         let gate = &self.question.gate;
-        let who = if gate.from.is_empty() { "anyone".to_owned() } else { gate.from.join(", ") };
+        let mut who = if gate.from.is_empty() { "anyone".to_owned() } else { gate.from.join(", ") };
+        if gate.from.iter().any(|name| name.starts_with("group:")) {
+            who = format!("{who} ({})", self.question.members.join(", "));
+        }
         let mut text = format!("May be answered by {who}, here or from elsewhere");
         if gate.quorum > 1 {
-            let yes = gate.answers.iter().filter(|answer| answer.word == "approve").count();
-            text.push_str(&format!("; {yes} of {} have said yes", gate.quorum));
+            let yes: Vec<&str> = gate
+                .answers
+                .iter()
+                .filter(|answer| answer.word == "approve")
+                .map(|answer| answer.by.as_str())
+                .collect();
+            text.push_str(&format!("; {} of {} have said yes", yes.len(), gate.quorum));
+            if !yes.is_empty() {
+                text.push_str(&format!(" ({})", yes.join(", ")));
+            }
         }
         if let Some(expires) = gate.expires_at {
             text.push_str(&format!("; expires {}", distance(expires, self.layout.now)));
@@ -369,7 +497,8 @@ fn consequences<'a>(gate: Gate, words: &[String]) -> impl Iterator<Item = &'a st
             ("wait", "wait: ask again when those processes are over."),
             ("end", "end: those processes are ended, then it is asked again."),
         ],
-        Gate::Choose | Gate::Ask | Gate::Rollback | Gate::Undo | Gate::Window => &[],
+        Gate::Ask => &[("no", "After no the step is skipped, and the run goes on.")],
+        Gate::Choose | Gate::Rollback | Gate::Undo | Gate::Window => &[],
     };
     let words = words.to_vec();
     all.iter().filter(move |(word, _)| words.iter().any(|known| known == word)).map(|(_, text)| *text)
@@ -392,6 +521,8 @@ mod tests {
             evidence: EvidenceRule::None,
             next: vec!["apply".parse().expect("a step id"), "switch".parse().expect("a step id")],
             last_output: vec!["all 42 tests passed".into()],
+            fields: IndexMap::new(),
+            members: Vec::new(),
             refused: None,
         }
     }

@@ -50,6 +50,9 @@ pub(crate) fn open_gate(gate: Gate, words: &[&str], checklist: &[&str]) -> OpenG
         answers: Vec::new(),
         opened_at: start(),
         survivors: Vec::new(),
+        options: IndexMap::new(),
+        fields: IndexMap::new(),
+        escalated: 0,
     }
 }
 
@@ -170,6 +173,8 @@ impl Story {
             words: words.iter().map(|word| (*word).to_owned()).collect(),
             checklist: Vec::new(),
             survivors: Vec::<LeakedProcess>::new(),
+            options: IndexMap::new(),
+            fields: IndexMap::new(),
         });
     }
 
@@ -178,6 +183,7 @@ impl Story {
             step: "approve".parse().expect("a step id"),
             answer: word.into(),
             by: "bob".into(),
+            user: None,
             via: Via::Command,
             identity: Identity::User,
             reason: reason.map(str::to_owned),

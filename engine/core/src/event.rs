@@ -212,6 +212,28 @@ pub struct WaitingFor {
     pub gate: Gate,
 }
 
+/// A value that is asked for together with an answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateField {
+    /// Its type, as in a runbook: `string`, `integer`, `number`, `boolean`, `duration` or `list`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A regular expression that matches the whole value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// The values that it may have; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// What it is where nothing is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// Whether it must be given.
+    pub required: bool,
+}
+
 /// A piece of evidence that was given with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -477,6 +499,12 @@ pub enum EventKind {
         /// Processes of an interrupted step that still run.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         survivors: Vec<LeakedProcess>,
+        /// The options of a choice with what they mean, in order.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        options: IndexMap<String, String>,
+        /// What is filled in with the answer, in order.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        fields: IndexMap<String, GateField>,
     },
     /// A person answered.
     GateAnswered {
@@ -486,6 +514,9 @@ pub enum EventKind {
         answer: String,
         /// The person.
         by: String,
+        /// The operating system's user, where that isn't the person's name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
         /// The way it came.
         via: Via,
         /// How sure that is.
@@ -522,6 +553,9 @@ pub enum EventKind {
         step: StepId,
         /// The channel.
         notify: String,
+        /// The question whose own escalation it is; absent where it is the step's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gate: Option<Gate>,
     },
     /// A file was copied into the run.
     Artifact {

@@ -9,4 +9,5 @@ pub mod redact;
 pub mod run;
 pub mod sanitize;
 pub mod secrets;
+pub mod signature;
 pub mod store;

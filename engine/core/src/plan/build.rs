@@ -12,6 +12,7 @@ use super::input::{BuildInput, Calls, GivenValue, InputFiles, ProjectInput};
 use super::model::{OnFailure, PLAN_FORMAT, Plan, SecretSource};
 use super::names::Declared;
 use super::order::Order;
+use super::people;
 use super::report::Report;
 use super::resolve::{Resolver, plain_params, values};
 use super::selection::Selection;
@@ -94,10 +95,12 @@ fn assemble(
         }
     }
     plan.project_vars = used_vars(vars, &checker.used_vars.borrow());
+    plan.people = people::frozen(&checker.declared.project, &plan.steps);
     let mut diagnostics = checker.report.into_diagnostics();
     diagnostics.extend(foreign);
     if let Some(project) = project {
         diagnostics.extend(unsupported::refuse_project(project));
+        diagnostics.extend(people::check_project(project));
     }
     (plan, diagnostics)
 }
@@ -129,6 +132,7 @@ pub(super) fn skeleton(document: &Runbook, stem: &str, project: Option<ProjectIn
         project_vars: IndexMap::new(),
         guards: Guards::default(),
         channels: IndexMap::new(),
+        people: people::People::default(),
         max_parallel: document.max_parallel.map_or(MAX_PARALLEL, std::num::NonZeroU32::get),
         outputs: IndexMap::new(),
         steps: Vec::new(),

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use super::model::Plan;
-use super::names::{Declared, Place, StepsInReach};
+use super::names::{Declared, Place, StepsInReach, gate_of};
 use super::report::Report;
-use crate::document::model::{Choices, ParamKind};
+use crate::document::model::{Action, Choices, Options, ParamKind, ParamSpec};
 use crate::document::text::{Expression as Written, Text};
 use crate::render::is_plain;
 use crate::template::{
@@ -139,23 +139,49 @@ impl Checker<'_> {
     /// A comparison with what is none of the choices is never true.
     fn comparisons(&mut self, text: &Text, offset: usize, comparisons: &[Comparison]) {
         for comparison in comparisons {
-            let [first, name] = comparison.path.as_slice() else { continue };
-            if first != "params" {
+            let path: Vec<&str> = comparison.path.iter().map(String::as_str).collect();
+            let Some(known) = self.known_choices(&path) else { continue };
+            if known.iter().any(|choice| *choice == *comparison.literal) {
                 continue;
             }
-            let Some(spec) = self.declared.runbook.params.get(name) else { continue };
-            let Some(Choices::List(choices)) = &spec.choices else { continue };
-            if spec.kind != ParamKind::String || choices.iter().any(|choice| *choice == *comparison.literal) {
-                continue;
-            }
-            let known: Vec<&str> = choices.iter().map(Text::as_str).collect();
-            let help = match crate::diagnostic::suggest(&comparison.literal, known.iter().copied()) {
+            let help = match crate::diagnostic::suggest(&comparison.literal, known.iter().map(Text::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the choices are: {}", known.join(", ")),
+                None => {
+                    let known: Vec<&str> = known.iter().map(Text::as_str).collect();
+                    format!("the choices are: {}", known.join(", "))
+                }
             };
-            let message = format!("`{}` is none of the choices of `params.{name}`", comparison.literal);
+            let message = format!("`{}` is none of the choices of `{}`", comparison.literal, path.join("."));
             let range = comparison.range.start + offset..comparison.range.end + offset;
             self.report.at(text, range, "unknown-choice", message, Some(help));
+        }
+    }
+
+    /// The values that a name can have, where they are written out.
+    fn known_choices(&self, path: &[&str]) -> Option<Vec<Text>> {
+        let of_spec = |spec: &ParamSpec| match &spec.choices {
+            Some(Choices::List(choices)) if spec.kind == ParamKind::String => Some(choices.clone()),
+            _ => None,
+        };
+        match path {
+            ["params", name] => of_spec(self.declared.runbook.params.get(name)?),
+            ["steps", id, "choice"] => {
+                let Action::Choose(choose) = &self.declared.steps[self.declared.step(id)?].action else {
+                    return None;
+                };
+                let names: Vec<Text> = match &choose.options {
+                    Options::Named(options) => options.keys().cloned().collect(),
+                    Options::List(names) => names.clone(),
+                    Options::Expression(_) => return None,
+                };
+                // What a template gives is only known in the run.
+                (!names.iter().any(|name| name.contains("{{"))).then_some(names)
+            }
+            ["steps", id, "fields", field] => {
+                let gate = gate_of(&self.declared.steps[self.declared.step(id)?].action)?;
+                of_spec(gate.fields.get(field)?)
+            }
+            _ => None,
         }
     }
 
@@ -184,7 +210,7 @@ impl Checker<'_> {
             ["run", "failed" | "succeeded" | "interactive"] => Some(Type::Boolean),
             ["run", _] => Some(Type::String),
             ["steps", _, "succeeded" | "failed" | "skipped"] => Some(Type::Boolean),
-            ["steps", _, "outcome" | "by"] => Some(Type::String),
+            ["steps", _, "outcome" | "by" | "choice"] => Some(Type::String),
             ["steps", _, "attempts"] => Some(Type::Integer),
             ["steps", _, "duration"] => Some(Type::Number),
             ["steps", _, "artifacts"] => Some(Type::List),

@@ -5,6 +5,7 @@
 //! - `structure` is what holds steps: groups, calls and steps with items;
 //! - `order` knows what waits for what, `names` what each place can see, `check` whether a text is right there;
 //! - `resolve` gives every key its value;
+//! - `people` knows who is who, and who is told when;
 //! - `describe` shows a plan before there is a run;
 //! - `unsupported` is the list of what the language has and this release does not do.
 
@@ -18,6 +19,7 @@ mod leaf;
 mod model;
 mod names;
 mod order;
+mod people;
 mod report;
 mod resolve;
 mod selection;
@@ -38,9 +40,10 @@ pub use leaf::{
     Channel, DnsQuery, Http, Notify, PostgresQuery, PrometheusQuery, RedisCommand, Wait, WaitUntil,
 };
 pub use model::{
-    Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, PLAN_FORMAT,
-    Plan, Probe, Question, Retry, Run, SecretSource, Step,
+    Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, Options,
+    PLAN_FORMAT, Plan, Probe, Question, Retry, Run, SecretSource, Step,
 };
+pub use people::{Escalation, People, Person};
 pub(crate) use resolve::project_value;
 pub use selection::Selection;
 pub use structure::{Batch, Binding, Call, Each, Group, Item, Items, Repeat};

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::guards::Guards;
+use super::people::{Escalation, People};
 use super::structure::{Call, Each, Group, Item};
+use crate::document::model::ParamSpec;
 use crate::duration::Duration;
 use crate::event::Gate;
 use crate::id::StepId;
@@ -54,6 +56,9 @@ pub struct Plan {
     /// The project's channels that its steps use.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub channels: IndexMap<String, Channel>,
+    /// Who may be asked, as far as its questions name them.
+    #[serde(default, skip_serializing_if = "People::is_empty")]
+    pub people: People,
     /// How many steps may run at a time.
     pub max_parallel: u32,
     /// What must hold before the run starts.
@@ -110,6 +115,15 @@ pub struct Step {
     /// What must hold before each attempt.
     #[serde(default, skip_serializing_if = "Guards::is_empty")]
     pub guards: Guards,
+    /// A yes/no question that is put before it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Box<Question>>,
+    /// How long it should take from the moment it could start; never enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
+    /// Who is told while it is unfinished, by time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalate: Vec<Escalation>,
     /// What it does.
     pub action: Action,
     /// Bounds one attempt.
@@ -190,6 +204,8 @@ pub enum Action {
     Http(Http),
     /// A message to a channel.
     Notify(Notify),
+    /// One of several options, picked by a person.
+    Choose(Question),
 }
 
 /// A command.
@@ -297,7 +313,7 @@ pub struct HttpRequest {
 }
 
 /// What is asked of people: every kind of gate that stands in a runbook.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
     /// The question, templated.
@@ -320,6 +336,37 @@ pub struct Question {
     /// What an expiry does.
     #[serde(default)]
     pub on_expiry: OnExpiry,
+    /// Who may answer: people and `group:NAME`; empty: anyone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// How many distinct people must approve; 0 counts as 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub quorum: u32,
+    /// The approval of whoever started the run does not count.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub not_self: bool,
+    /// Only signed answers count.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub signed: bool,
+    /// What is filled in with the answer.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub fields: IndexMap<String, ParamSpec>,
+    /// The options of a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Options>,
+    /// Who is told while it is open, by time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalate: Vec<Escalation>,
+}
+
+/// The options of a choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Options {
+    /// Names with what they mean, both templated; what a name means may be empty.
+    Named(IndexMap<String, String>),
+    /// An expression that gives the names.
+    Expression(String),
 }
 
 /// Whether evidence belongs to a manual step's end.
@@ -390,6 +437,15 @@ pub enum OnInterrupt {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -409,6 +465,7 @@ impl Action {
             Self::Wait(_) => "wait",
             Self::Http(_) => "http",
             Self::Notify(_) => "notify",
+            Self::Choose(_) => "choose",
         }
     }
 
@@ -418,6 +475,7 @@ impl Action {
         match self {
             Self::Approve(question) => Some((Gate::Approve, question)),
             Self::Manual(question) => Some((Gate::Manual, question)),
+            Self::Choose(question) => Some((Gate::Choose, question)),
             Self::Run(_)
             | Self::Check(_)
             | Self::Steps(_)
@@ -450,6 +508,17 @@ impl Action {
     #[must_use]
     pub fn takes_slot(&self) -> bool {
         self.question().is_none() && !self.is_container() && !matches!(self, Self::Wait(_))
+    }
+}
+
+impl Step {
+    /// The question that is put to people as this gate, as the runbook has it; those in the engine's own words have none.
+    #[must_use]
+    pub fn question(&self, gate: Gate) -> Option<&Question> {
+        match gate {
+            Gate::Ask => self.ask.as_deref(),
+            _ => self.action.question().filter(|(own, _)| *own == gate).map(|(_, question)| question),
+        }
     }
 }
 

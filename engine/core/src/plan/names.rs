@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::input::Calls;
 use super::order::Order;
-use crate::document::model::{Action, Probe, Project, Runbook, Step};
+use crate::document::model::{Action, Gate, Probe, Project, Runbook, Step};
 use crate::template::{Names, SecretUse, StepNames, StepScope, StepUse, canonical_name};
 
 /// What the top level's `env` may use of `run` (language.md §1).
@@ -133,6 +133,8 @@ pub(super) struct Declared<'d> {
     pub(super) project_vars: Names,
     pub(super) steps: Vec<&'d Step>,
     pub(super) order: Rc<Order>,
+    /// What runbooks share; empty where there is nothing.
+    pub(super) project: Rc<Project>,
     /// The names around a group, and its place among them.
     pub(super) outer: Option<(Box<Self>, usize)>,
     calls: &'d dyn Calls,
@@ -160,6 +162,7 @@ impl<'d> Declared<'d> {
             project_vars: vars,
             steps,
             order,
+            project: Rc::new(project.cloned().unwrap_or_default()),
             outer: None,
             calls,
             file: file.to_owned(),
@@ -179,6 +182,7 @@ impl<'d> Declared<'d> {
             by_name: by_name(&steps),
             steps,
             order,
+            project: Rc::clone(&self.project),
             outer: None,
             calls: self.calls,
             file: self.file.clone(),
@@ -186,9 +190,9 @@ impl<'d> Declared<'d> {
         }
     }
 
-    /// The same with the project's variables of a caller.
-    pub(super) fn with_project_vars(self, project_vars: Names) -> Self {
-        Self { project_vars, ..self }
+    /// The same with the project of a caller.
+    pub(super) fn with_project_of(self, caller: &Self) -> Self {
+        Self { project_vars: caller.project_vars.clone(), project: Rc::clone(&caller.project), ..self }
     }
 
     /// The step of this name, `-` and `_` being the same.
@@ -329,13 +333,22 @@ fn names_of_one(step: &Step, around: &Declared<'_>) -> StepNames {
         Action::Http(_) => (HTTP_ANSWER_NAMES, declared()),
         Action::Wait(_) | Action::Notify(_) => (&[], declared()),
         Action::Approve(_) | Action::Manual(_) => (&["fields"], declared()),
+        Action::Choose(_) => (&["choice", "fields"], declared()),
         // Refused or mistaken for another reason: nothing more is said of it.
         _ => return StepNames::any(),
     };
-    let answers = match &step.action {
-        Action::Approve(approve) => Names::known(approve.gate.fields.keys().map(|key| key.as_str())),
-        Action::Manual(manual) => Names::known(manual.gate.fields.keys().map(|key| key.as_str())),
-        _ => Names::none(),
-    };
+    let gate = gate_of(&step.action);
+    let answers =
+        gate.map_or_else(Names::none, |gate| Names::known(gate.fields.keys().map(|key| key.as_str())));
     StepNames { fields: Names::known(COMMON_FIELDS.iter().chain(own).copied()), outputs, answers }
+}
+
+/// What a step asks of people, where that is what it does.
+pub(super) fn gate_of(action: &Action) -> Option<&Gate> {
+    match action {
+        Action::Approve(approve) => Some(&approve.gate),
+        Action::Manual(manual) => Some(&manual.gate),
+        Action::Choose(choose) => Some(&choose.gate),
+        _ => None,
+    }
 }

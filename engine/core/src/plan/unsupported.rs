@@ -3,7 +3,7 @@
 use super::input::ProjectInput;
 use super::report::Report;
 use crate::diagnostic::Diagnostics;
-use crate::document::model::{Action, Approve, Gate, Manual, OnFailure, Project, Rollback, Runbook, Step};
+use crate::document::model::{Action, OnFailure, Project, Rollback, Runbook, Step};
 use crate::document::node::{Node, Value};
 use crate::document::yaml;
 use crate::source::{Source, Span};
@@ -25,35 +25,13 @@ const DEFAULTS: &[Refused<Runbook>] = &[
 
 const STEP: &[Refused<Step>] = &[
     ("undo", None, |step| step.undo.is_some()),
-    ("ask", None, |step| step.ask.is_some()),
     ("done_when", None, |step| step.done_when.is_some()),
-    ("deadline", None, |step| step.deadline.is_some()),
-    ("escalate", None, |step| step.escalate.is_some()),
     ("on", None, |step| step.on.is_some()),
     ("on_failure", Some("`on_failure: ask`"), |step| step.on_failure == Some(OnFailure::Ask)),
     ("interactive", None, |step| matches!(&step.action, Action::Run(run) if run.interactive)),
 ];
 
-/// Actions that no step can have yet.
-const ACTIONS: &[&str] = &["choose"];
-
-const GATE: &[Refused<Gate>] = &[
-    ("from", None, |gate| gate.from.is_some()),
-    ("fields", None, |gate| !gate.fields.is_empty()),
-    ("escalate", None, |gate| gate.escalate.is_some()),
-];
-
-const APPROVE: &[Refused<Approve>] = &[
-    ("quorum", Some("a `quorum` above 1"), |approve| approve.quorum.get() > 1),
-    ("self", None, |approve| approve.self_counts.is_some()),
-    ("signed", None, |approve| approve.signed),
-];
-
-const PROJECT: &[Refused<Project>] = &[
-    ("groups", None, |project| !project.groups.is_empty()),
-    ("people", None, |project| !project.people.is_empty()),
-    ("escalation", None, |project| !project.escalation.is_empty()),
-];
+const PROJECT: &[Refused<Project>] = &[];
 
 /// Reports what a runbook uses of it.
 pub(super) fn refuse(runbook: &Runbook, report: &mut Report) {
@@ -109,34 +87,16 @@ impl<'r> Refusal<'r> {
 
     fn step(&mut self, step: &Step, path: &[Segment]) {
         self.of(STEP, step, path);
-        let action = step.action.key();
-        if let Some(key) = ACTIONS.iter().find(|known| **known == action) {
-            self.refuse(key, None, path);
-        }
         let below = |keys: &[&'static str]| -> Vec<Segment> {
             path.iter().copied().chain(keys.iter().map(|key| Segment::Key(key))).collect()
         };
-        match &step.action {
-            Action::Approve(approve) => self.approve(approve, &below(&["approve"])),
-            Action::Manual(manual) => self.manual(manual, &below(&["manual"])),
-            Action::Steps(group) => {
-                for (index, step) in group.steps.iter().enumerate() {
-                    let mut path = below(&["steps"]);
-                    path.push(Segment::Index(index));
-                    self.step(step, &path);
-                }
+        if let Action::Steps(group) = &step.action {
+            for (index, step) in group.steps.iter().enumerate() {
+                let mut path = below(&["steps"]);
+                path.push(Segment::Index(index));
+                self.step(step, &path);
             }
-            _ => {}
         }
-    }
-
-    fn approve(&mut self, approve: &Approve, path: &[Segment]) {
-        self.of(GATE, &approve.gate, path);
-        self.of(APPROVE, approve, path);
-    }
-
-    fn manual(&mut self, manual: &Manual, path: &[Segment]) {
-        self.of(GATE, &manual.gate, path);
     }
 }
 

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::context::{Missing, Recorded, RunFacts, SecretView, Sight, parse_template};
 use super::leaf::{shown_leaf, shown_probe};
 use crate::document::model::DnsType;
+use crate::event::Gate;
 use crate::moment::Moment;
 use crate::plan::{Action, Check, Command, Plan, Probe};
 use crate::schedule::{RenderedQuestion, Renderer, Shown};
@@ -352,16 +353,14 @@ impl Renderer for Texts {
         Self::wait_end(self, plan, state, step, now)
     }
 
-    fn question(&self, plan: &Plan, state: &RunState, step: usize) -> Result<RenderedQuestion, String> {
-        let Some((_, question)) = plan.steps[step].action.question() else {
-            return Err("the step asks nothing".into());
-        };
-        let text = |source: &str| self.text(plan, state, step, source, &SecretView::Masked, Missing::Shown);
-        Ok(RenderedQuestion {
-            prompt: text(&question.prompt)?,
-            details: question.details.as_deref().map(text).transpose()?,
-            checklist: question.checklist.iter().map(|item| text(item)).collect::<Result<_, _>>()?,
-        })
+    fn question(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        gate: Gate,
+    ) -> Result<RenderedQuestion, String> {
+        super::question::question(self, plan, state, step, gate)
     }
 
     fn items(&self, plan: &Plan, state: &RunState, step: usize) -> Result<Vec<Json>, String> {

@@ -7,6 +7,7 @@
 mod context;
 mod launch;
 mod leaf;
+mod question;
 mod structure;
 mod until;
 mod verdict;

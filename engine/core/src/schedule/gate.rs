@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use indexmap::IndexMap;
 use sha2::{Digest, Sha256};
 
+use super::fields;
 use super::input::{Circumstances, RenderedQuestion};
 use crate::event::{EventKind, Gate, LeakedProcess, Outcome};
 use crate::plan::Plan;
@@ -47,6 +49,13 @@ pub fn gate_digest(plan_digest: &str, state: &RunState, plan: &Plan, shown: &Ren
     for item in &shown.checklist {
         field(item);
     }
+    for (name, meaning) in &shown.options {
+        field(name);
+        field(meaning);
+    }
+    for choice in shown.choices.values().flatten() {
+        field(choice);
+    }
     hex(&hash.finalize())
 }
 
@@ -71,7 +80,18 @@ fn nonce(plan: &Plan, state: &RunState, step: usize, digest: &str) -> String {
     hex(&hash.finalize())[..32].to_owned()
 }
 
-/// The opening of a step's own question.
+/// The words that answer a question which a runbook declares; of a choice, its options.
+#[must_use]
+pub fn words_of(gate: Gate) -> &'static [&'static str] {
+    match gate {
+        Gate::Approve => &["approve", "reject"],
+        Gate::Manual => &["done", "failed"],
+        Gate::Ask => &["yes", "no"],
+        _ => &[],
+    }
+}
+
+/// The opening of a step's own question, or of the one that is put before it.
 ///
 /// # Errors
 /// Where its texts can't be rendered.
@@ -79,31 +99,34 @@ pub(super) fn opening(
     plan: &Plan,
     state: &RunState,
     step: usize,
+    gate: Gate,
     circumstances: &Circumstances<'_>,
 ) -> Result<EventKind, String> {
-    let Some((gate, question)) = plan.steps[step].action.question() else {
+    let Some(question) = plan.steps[step].question(gate) else {
         return Err("the step asks nothing".into());
     };
-    let shown = circumstances.renderer.question(plan, state, step)?;
+    let shown = circumstances.renderer.question(plan, state, step, gate)?;
     let plan_digest = state.created.as_ref().map_or("", |created| &created.plan_digest);
     let digest = gate_digest(plan_digest, state, plan, &shown);
-    let words: &[&str] = match gate {
-        Gate::Approve => &["approve", "reject"],
-        _ => &["done", "failed"],
+    let words = match gate {
+        Gate::Choose => shown.options.iter().map(|(name, _)| name.clone()).collect(),
+        _ => words_of(gate).iter().map(|word| (*word).to_owned()).collect(),
     };
     Ok(EventKind::GateOpened {
         step: plan.steps[step].id.clone(),
         gate,
         nonce: nonce(plan, state, step, &digest),
-        prompt: shown.prompt,
-        from: Vec::new(),
-        quorum: 1,
+        from: question.from.clone(),
+        quorum: question.quorum.max(1),
         expires_at: question.expires.map(|expires| circumstances.now.after(expires.into())),
         digest,
+        words,
+        fields: fields::asked(question, &shown),
+        prompt: shown.prompt,
         details: shown.details,
-        words: words.iter().map(|word| (*word).to_owned()).collect(),
         checklist: shown.checklist,
         survivors: Vec::new(),
+        options: shown.options.into_iter().collect(),
     })
 }
 
@@ -133,6 +156,8 @@ fn about_ended(
         words: words.iter().map(|word| (*word).to_owned()).collect(),
         checklist: Vec::new(),
         survivors,
+        options: IndexMap::new(),
+        fields: IndexMap::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::guard::Wishes;
-use crate::event::{EventKind, Evidence, Identity, LeakedProcess, Outcome, Via};
+use crate::event::{EventKind, Evidence, Gate, Identity, LeakedProcess, Outcome, Via};
 use crate::id::StepId;
 use crate::moment::Moment;
 use crate::plan::Plan;
@@ -287,11 +287,17 @@ pub trait Renderer {
         Ok(plan.steps[step].guards.lock.as_ref().map_or_else(String::new, |lock| lock.name.clone()))
     }
 
-    /// The texts of the step's question.
+    /// The texts of a question of the step: its own, or the one that is put before it.
     ///
     /// # Errors
-    /// Where a template in it can't be rendered.
-    fn question(&self, plan: &Plan, state: &RunState, step: usize) -> Result<RenderedQuestion, String>;
+    /// Where a template in it can't be rendered, or an expression gives no list.
+    fn question(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        gate: Gate,
+    ) -> Result<RenderedQuestion, String>;
 
     /// The items of a step that runs once per item.
     ///
@@ -333,6 +339,10 @@ pub struct RenderedQuestion {
     pub details: Option<String>,
     /// The items of a manual step.
     pub checklist: Vec<String>,
+    /// The options of a choice with what they mean; what it means may be empty.
+    pub options: Vec<(String, String)>,
+    /// The choices of its fields that an expression gives.
+    pub choices: IndexMap<String, Vec<String>>,
 }
 
 /// What follows from an input.

@@ -6,9 +6,13 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
+use serde_json::Value;
+
 use super::gate::needs_reason;
 use super::input::{Answer, Circumstances, Refusal};
-use crate::event::{EventKind, Gate, Outcome};
+use super::{fields, may};
+use crate::event::{EventKind, Gate, Identity, Outcome};
 use crate::plan::{EvidenceRule, Plan};
 use crate::state::{OpenGate, RunState, Status};
 
@@ -28,7 +32,8 @@ pub(super) fn judge(
     };
     if state.waits.contains(&step) {
         super::wait::judge(state, step, answer)?;
-        return Ok(answered(answer, Vec::new()));
+        let by = may::person(&plan.people, answer);
+        return Ok(answered(answer, answer.word.clone(), by, Vec::new(), IndexMap::new()));
     }
     let Some(gate) = state.gates.get(&step) else {
         return Err(not_open(plan, state, step, answer));
@@ -46,38 +51,68 @@ pub(super) fn judge(
     if gate.expires_at.is_some_and(|at| at <= circumstances.now) {
         return Err(Refusal::not_allowed(format!("the question of `{id}` has expired")));
     }
+    let question = plan.steps[step].question(gate.gate);
+    let by = may::person(&plan.people, answer);
     let ticks = ticks(gate, answer)?;
     if answer.word.is_empty() {
         if answer.items.is_empty() {
             return Err(Refusal::usage(format!("nothing is said about `{id}`")));
         }
+        if let Some(question) = question {
+            may::may_say(plan, state, id, question, answer)?;
+        }
         if ticks.is_empty() {
             return Err(Refusal::unchanged(format!("these items of `{id}` are ticked already")));
         }
-        return Ok(answered(answer, ticks));
+        return Ok(answered(answer, String::new(), by, ticks, IndexMap::new()));
     }
-    if !gate.words.contains(&answer.word) {
-        return Err(Refusal::usage(format!(
-            "`{}` is no answer to `{id}`: it takes {}",
-            answer.word,
-            gate.words.join(", ")
-        )));
+    let Some(word) = word_of(gate, &answer.word) else {
+        return Err(unknown_word(gate, answer));
+    };
+    if let Some(question) = question {
+        may::may_say(plan, state, id, question, answer)?;
     }
-    if needs_reason(gate.gate, &answer.word)
-        && answer.reason.as_ref().is_none_or(|reason| reason.trim().is_empty())
-    {
-        return Err(Refusal::usage(format!("`{}` of `{id}` needs a reason: --reason TEXT", answer.word)));
+    if needs_reason(gate.gate, word) && answer.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
+        return Err(Refusal::usage(format!("`{word}` of `{id}` needs a reason: --reason TEXT")));
     }
-    if gate.answers.iter().any(|given| given.by == answer.by && given.word == answer.word) {
-        return Err(Refusal::unchanged(format!(
-            "{} has said `{}` to `{id}` already",
-            answer.by, answer.word
-        )));
+    if gate.answers.iter().any(|given| given.by == by && given.word == word) {
+        return Err(Refusal::unchanged(format!("{by} has said `{word}` to `{id}` already")));
     }
-    if (gate.gate, answer.word.as_str()) == (Gate::Manual, "done") {
+    let specs = question.map(|question| &question.fields);
+    let none = IndexMap::new();
+    let goes_on = may::goes_on(gate.gate, word);
+    let fields = fields::checked(id, specs.unwrap_or(&none), &gate.fields, &answer.fields, goes_on)?;
+    if (gate.gate, word) == (Gate::Manual, "done") {
         may_be_done(plan, step, gate, answer, &ticks)?;
     }
-    Ok(answered(answer, ticks))
+    Ok(answered(answer, word.to_owned(), by, ticks, fields))
+}
+
+/// The word that is meant: one of the question's, or the option with this number. A name wins over a number.
+#[must_use]
+pub fn word_of<'g>(gate: &'g OpenGate, typed: &str) -> Option<&'g str> {
+    if let Some(word) = gate.words.iter().find(|word| *word == typed) {
+        return Some(word);
+    }
+    if gate.gate != Gate::Choose {
+        return None;
+    }
+    let number: usize = typed.parse().ok().filter(|_| typed.bytes().all(|byte| byte.is_ascii_digit()))?;
+    gate.words.get(number.checked_sub(1)?).map(String::as_str)
+}
+
+fn unknown_word(gate: &OpenGate, answer: &Answer) -> Refusal {
+    let near = (gate.gate == Gate::Choose)
+        .then(|| crate::diagnostic::suggest(&answer.word, gate.words.iter().map(String::as_str)))
+        .flatten()
+        .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    let what = if gate.gate == Gate::Choose { "no option of" } else { "no answer to" };
+    Refusal::usage(format!(
+        "`{}` is {what} `{}`: it takes {}{near}",
+        answer.word,
+        answer.step,
+        gate.words.join(", ")
+    ))
 }
 
 /// Whether a manual step may be ended as done.
@@ -109,10 +144,12 @@ fn may_be_done(
 
 fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refusal {
     let id = &plan.steps[step].id;
-    if said_before(state, step, answer) {
-        return Refusal::unchanged(format!("{} has said `{}` to `{id}` already", answer.by, answer.word));
+    let by = may::person(&plan.people, answer);
+    if said_before(state, step, answer, by) {
+        return Refusal::unchanged(format!("{by} has said `{}` to `{id}` already", answer.word));
     }
-    let kind = plan.steps[step].action.question().map(|(gate, _)| gate);
+    let asks = plan.steps[step].ask.is_some();
+    let kind = plan.steps[step].action.question().map(|(gate, _)| gate).or(asks.then_some(Gate::Ask));
     match &state.steps[step].status {
         Status::Ended(outcome) if kind.is_some() => Refusal::not_allowed(format!(
             "`{id}` is decided already: {outcome}{}",
@@ -134,15 +171,20 @@ fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refu
 }
 
 /// Whether the step ended by just this word of just this person.
-fn said_before(state: &RunState, step: usize, answer: &Answer) -> bool {
+fn said_before(state: &RunState, step: usize, answer: &Answer, by: &str) -> bool {
+    if answer.word == "yes" && state.steps[step].asked.as_deref() == Some(by) {
+        return true;
+    }
+    let choice = state.steps[step].result.choice.as_ref();
     let word_fits = match state.steps[step].outcome() {
+        Some(Outcome::Succeeded) if choice.is_some() => choice == Some(&answer.word),
         Some(Outcome::Succeeded) => matches!(answer.word.as_str(), "approve" | "done"),
         Some(Outcome::Rejected) => answer.word == "reject",
         Some(Outcome::Failed) => answer.word == "failed",
-        Some(Outcome::Skipped) => answer.word == "skip",
+        Some(Outcome::Skipped) => matches!(answer.word.as_str(), "skip" | "no"),
         Some(Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted) | None => false,
     };
-    word_fits && state.steps[step].result.by.contains(&answer.by)
+    word_fits && state.steps[step].result.by.iter().any(|person| person == by)
 }
 
 /// The items that an answer ticks which were still open.
@@ -172,15 +214,23 @@ fn open_items<'a>(gate: &'a OpenGate, ticks: &[u32]) -> Vec<(u32, &'a str)> {
         .collect()
 }
 
-fn answered(answer: &Answer, items: Vec<u32>) -> EventKind {
+fn answered(
+    answer: &Answer,
+    word: String,
+    by: &str,
+    items: Vec<u32>,
+    fields: IndexMap<String, Value>,
+) -> EventKind {
+    let user = answer.identity == Identity::User && answer.by != by;
     EventKind::GateAnswered {
         step: answer.step.clone(),
-        answer: answer.word.clone(),
-        by: answer.by.clone(),
+        answer: word,
+        by: by.to_owned(),
+        user: user.then(|| answer.by.clone()),
         via: answer.via,
         identity: answer.identity,
         reason: answer.reason.clone(),
-        fields: answer.fields.clone(),
+        fields,
         evidence: answer.evidence.clone(),
         items,
         outputs: answer.outputs.clone(),

@@ -7,11 +7,14 @@
 //! where the inputs come from.
 
 mod advance;
+mod clocks;
+mod fields;
 mod follow;
 mod gate;
 mod guard;
 mod input;
 mod judge;
+mod may;
 mod offline;
 mod resume;
 mod settle;
@@ -20,11 +23,15 @@ mod structure;
 mod wait;
 
 pub use advance::advance;
-pub use gate::{gate_digest, needs_reason};
+pub use clocks::next_due;
+pub use fields::rule_of;
+pub use gate::{gate_digest, needs_reason, words_of};
 pub use guard::Wishes;
 pub use input::{
     Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, KeptFile, LockStanding,
     Refusal, RefusalKind, RenderedQuestion, Renderer, Shown,
 };
+pub use judge::word_of;
+pub use may::goes_on;
 pub use offline::record_answer;
 pub use resume::{ResumeRequest, check_ahead, plan_resume};

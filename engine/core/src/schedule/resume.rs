@@ -3,11 +3,12 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::gate::needs_reason;
+use super::gate::{needs_reason, words_of};
 use super::input::{Answer, Refusal, RefusalKind};
+use super::may;
 use crate::event::{AheadAnswer, Gate, Identity, Outcome, RunOutcome, Via};
 use crate::id::StepId;
-use crate::plan::{EvidenceRule, OnFailure, Plan};
+use crate::plan::{EvidenceRule, OnFailure, Options, Plan, Question, Step};
 use crate::state::{RunState, Status};
 
 /// The options of `resume` that decide about steps.
@@ -154,29 +155,27 @@ fn is_cause(plan: &Plan, state: &RunState, step: usize) -> bool {
     failed_inside(state, step).is_empty() && !plan.containers_of(step).any(passed)
 }
 
-/// Judges answers given ahead of time, before anything runs: one that could
+/// Judges answers given ahead of time by this user, before anything runs: one that could
 /// never count is refused (`language.md` §6).
 ///
 /// # Errors
 /// Steps and words that don't exist are usage errors; what could never count
 /// may not be.
-pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer]) -> Result<(), Refusal> {
+pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer], user: &str) -> Result<(), Refusal> {
     for (position, answer) in answers.iter().enumerate() {
         let id = &answer.step;
         let Some(step) = plan.index_of(id) else {
             return Err(Refusal::usage(format!("the runbook has no step `{id}`")));
         };
-        let Some((gate, question)) = plan.steps[step].action.question() else {
+        let Some((gate, question)) = meant(&plan.steps[step], &answer.word) else {
             return Err(Refusal::usage(format!(
                 "`{id}` asks nothing: it is a `{}` step",
                 plan.steps[step].action.kind()
             )));
         };
-        let words: &[&str] = match gate {
-            Gate::Approve => &["approve", "reject"],
-            _ => &["done", "failed"],
-        };
-        if !words.contains(&answer.word.as_str()) {
+        if let Some(words) = known_words(gate, question)
+            && !words.contains(&answer.word.as_str())
+        {
             return Err(Refusal::usage(format!(
                 "`{}` is no answer to `{id}`: it takes {}",
                 answer.word,
@@ -193,6 +192,14 @@ pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer]) -> Result<(), Refusal> 
                 answer.word, answer.word
             )));
         }
+        let person = plan.people.person_of_user(user);
+        may::may_say_it(plan, id, question, (person, &answer.word), (user, Identity::User))?;
+        let missing = question.fields.iter().find(|(_, spec)| spec.required && spec.default.is_none());
+        if let Some((field, _)) = missing.filter(|_| may::goes_on(gate, &answer.word)) {
+            return Err(Refusal::not_allowed(format!(
+                "`{id}` asks for the field `{field}`, which can't be given ahead of time; answer it when it is open"
+            )));
+        }
         if answer.word == "done" && question.evidence == EvidenceRule::Required {
             return Err(Refusal::not_allowed(format!(
                 "`{id}` needs evidence, which can't be given ahead of time; answer it when it is open"
@@ -200,6 +207,25 @@ pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer]) -> Result<(), Refusal> 
         }
     }
     Ok(())
+}
+
+/// The question that a word ahead of time is meant for: the one before the step, where it is one of its words, else the step's own.
+fn meant<'p>(step: &'p Step, word: &str) -> Option<(Gate, &'p Question)> {
+    let ask = step.ask.as_deref().map(|question| (Gate::Ask, question));
+    let own = step.action.question();
+    if words_of(Gate::Ask).contains(&word) { ask.or(own) } else { own.or(ask) }
+}
+
+/// The words of a question, where all of them are known before the run.
+fn known_words(gate: Gate, question: &Question) -> Option<Vec<&str>> {
+    match (gate, &question.options) {
+        (Gate::Choose, Some(Options::Named(options))) => {
+            let names: Vec<&str> = options.keys().map(String::as_str).collect();
+            (!names.iter().any(|name| name.contains("{{"))).then_some(names)
+        }
+        (Gate::Choose, _) => None,
+        _ => Some(words_of(gate).to_vec()),
+    }
 }
 
 fn answers_name(retry: &[StepId], skip: &[(StepId, String)], done: &[(StepId, String)], id: &StepId) -> bool {

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
+use super::clocks;
 use super::follow::{Phase, phase};
 use super::gate;
 use super::input::{Answer, Circumstances};
 use super::judge::judge;
-use super::start::{cut_off_condition, retry_delay};
+use super::start::{cut_off_condition, not_started, retry_delay};
 use super::structure::is_held;
 use super::wait;
 use crate::event::{EventKind, Gate, Identity, Outcome, Via};
@@ -23,10 +24,14 @@ use crate::state::{GivenAnswer, OpenGate, RunState, SettledGate, Status};
 /// What answers and clocks have settled. It starts nothing and asks nothing, so
 /// it may be done where no process carries the run on.
 pub(super) fn settle(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
+    let overdue = clocks::overdue(plan, state, circumstances);
+    if !overdue.is_empty() {
+        return overdue;
+    }
     let events: Vec<EventKind> = state
         .settled
         .iter()
-        .filter_map(|(&step, settled)| consequence(plan, state, step, settled, circumstances))
+        .flat_map(|(&step, settled)| consequence(plan, state, step, settled, circumstances))
         .collect();
     if !events.is_empty() {
         return events;
@@ -68,8 +73,9 @@ pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstan
             events.extend(end(plan, state, step, Outcome::Cancelled, Some(why.into()), &[], circumstances));
             continue;
         }
+        let asked = plan.steps[step].action.question().map_or(Gate::Approve, |(gate, _)| gate);
         let opening = cut_off_condition(plan, state, step, circumstances)
-            .and_then(|()| gate::opening(plan, state, step, circumstances));
+            .and_then(|()| gate::opening(plan, state, step, asked, circumstances));
         match opening {
             Ok(opened) => events.push(opened),
             Err(error) => {
@@ -152,25 +158,39 @@ fn consequence(
     step: usize,
     settled: &SettledGate,
     circumstances: &Circumstances<'_>,
-) -> Option<EventKind> {
+) -> Vec<EventKind> {
     let said: Vec<&GivenAnswer> =
         settled.gate.answers.iter().filter(|given| given.word == settled.result).collect();
     let why = said.last().and_then(|given| given.reason.clone()).unwrap_or_default();
-    if settled.gate.gate == Gate::Window {
-        return Some(EventKind::WindowOverridden {
-            step: Some(plan.steps[step].id.clone()),
-            by: said.last().map_or_else(String::new, |given| given.by.clone()),
-            reason: why,
-        });
+    let skipped = |reason: String| EventKind::StepSkipped {
+        step: plan.steps[step].id.clone(),
+        reason,
+        by: said.last().map(|given| given.by.clone()),
+    };
+    match settled.gate.gate {
+        Gate::Window => {
+            return vec![EventKind::WindowOverridden {
+                step: Some(plan.steps[step].id.clone()),
+                by: said.last().map_or_else(String::new, |given| given.by.clone()),
+                reason: why,
+            }];
+        }
+        Gate::Failure | Gate::Interrupted => return vec![skipped(format!("operator: {why}"))],
+        Gate::Ask => {
+            let ask = plan.steps[step].ask.as_deref();
+            let fails = ask.is_some_and(|question| question.on_expiry == OnExpiry::Fail);
+            return match settled.result.as_str() {
+                "expired" if fails => expired_before_start(plan, state, step),
+                "expired" => vec![skipped("expired: nobody answered in time".into())],
+                _ if why.is_empty() => vec![skipped("operator: answered no".into())],
+                _ => vec![skipped(format!("operator: answered no: {why}"))],
+            };
+        }
+        _ => {}
     }
-    if settled.gate.gate == Gate::Failure || settled.gate.gate == Gate::Interrupted {
-        return Some(EventKind::StepSkipped {
-            step: plan.steps[step].id.clone(),
-            reason: format!("operator: {why}"),
-            by: said.last().map(|given| given.by.clone()),
-        });
-    }
+    let chosen = settled.gate.gate == Gate::Choose && !said.is_empty();
     let (outcome, reason) = match settled.result.as_str() {
+        _ if chosen => (Outcome::Succeeded, None),
         "reject" => (Outcome::Rejected, Some(format!("operator: {why}"))),
         "failed" => (Outcome::Failed, Some(format!("operator: {why}"))),
         "cancelled" => {
@@ -187,7 +207,28 @@ fn consequence(
     // Whoever ticked an item has a part in what was done.
     let part: Vec<&GivenAnswer> =
         if settled.result == "done" { settled.gate.answers.iter().collect() } else { said };
-    end(plan, state, step, outcome, reason, &part, circumstances)
+    let mut events: Vec<EventKind> =
+        end(plan, state, step, outcome, reason, &part, circumstances).into_iter().collect();
+    if let (true, Some(EventKind::StepFinished { choice, .. })) = (chosen, events.first_mut()) {
+        *choice = Some(settled.result.clone());
+    }
+    events
+}
+
+/// A step whose question before it expired with `on_expiry: fail`: one attempt, of which nothing ran.
+fn expired_before_start(plan: &Plan, state: &RunState, step: usize) -> Vec<EventKind> {
+    let attempt = state.steps[step].attempts + 1;
+    let started = EventKind::StepStarted {
+        step: plan.steps[step].id.clone(),
+        attempt,
+        command: None,
+        digest: None,
+        boot: None,
+        slot: None,
+        until: None,
+        why: (attempt > 1).then(|| "its question expired".to_owned()),
+    };
+    vec![started, not_started(&plan.steps[step], attempt, "expired: nobody answered in time")]
 }
 
 /// The end of an attempt of a step that asks people.
@@ -222,7 +263,14 @@ fn end(
         recovered: false,
         by,
         choice: None,
-        fields: answers.last().map(|given| given.fields.clone()).unwrap_or_default(),
+        // Of the answers that decided it the last one's; where it is what somebody ticked, those that were given at all.
+        fields: answers
+            .iter()
+            .rev()
+            .map(|given| &given.fields)
+            .find(|fields| !fields.is_empty())
+            .cloned()
+            .unwrap_or_default(),
         values: IndexMap::new(),
         warnings: Vec::new(),
     })

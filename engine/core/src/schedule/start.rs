@@ -3,10 +3,11 @@
 use indexmap::IndexMap;
 
 use super::follow::{Phase, Standing, standing};
+use super::gate;
 use super::guard::{Entrance, Wishes, admit};
 use super::input::{Circumstances, Shown};
 use super::structure::{Admission, Halting, is_held, started};
-use crate::event::{EventKind, Outcome};
+use crate::event::{EventKind, Gate, Outcome};
 use crate::moment::Moment;
 use crate::plan::{Action, OnFailure, Plan, Step};
 use crate::state::{RunState, Status};
@@ -124,7 +125,9 @@ impl<'a> Starting<'a> {
     /// Starts one step, skips it or fails it; or leaves it where no place is free.
     fn add(&mut self, index: usize, why: Option<&str>) {
         let step = &self.plan.steps[index];
-        if self.stops || (step.action.takes_slot() && self.free == 0) {
+        let asks = step.ask.is_some() && self.state.steps[index].asked.is_none();
+        let waits = asks && self.state.gates.contains_key(&index);
+        if self.stops || waits || (!asks && step.action.takes_slot() && self.free == 0) {
             return;
         }
         if let Some(reason) = step.guards.left_out.clone() {
@@ -142,6 +145,13 @@ impl<'a> Starting<'a> {
                 return;
             }
             Err(error) => return self.fail(index, why, &format!("template: {error}")),
+        }
+        if asks {
+            match gate::opening(self.plan, self.state, index, Gate::Ask, self.circumstances) {
+                Ok(opened) => self.events.push(opened),
+                Err(error) => self.fail(index, why, &format!("template: {error}")),
+            }
+            return;
         }
         match admit(self.plan, self.state, index, self.circumstances, self.wishes) {
             Entrance::Open(events) => self.events.extend(events),
@@ -280,7 +290,7 @@ pub(super) fn cut_off_condition(
 }
 
 /// The end of an attempt whose texts could not be rendered, or that was not let start: nothing of it ran.
-fn not_started(step: &Step, attempt: u32, reason: &str) -> EventKind {
+pub(super) fn not_started(step: &Step, attempt: u32, reason: &str) -> EventKind {
     EventKind::StepFinished {
         step: step.id.clone(),
         attempt,

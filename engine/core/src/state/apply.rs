@@ -17,6 +17,7 @@ impl RunState {
     pub fn apply(&mut self, at: Moment, kind: &EventKind) -> Result<(), IllegalEvent> {
         let plan = &*Arc::clone(&self.plan);
         let name = kind_name(kind);
+        self.at = at;
         let index = match kind.step() {
             None => None,
             Some(id) => Some(
@@ -51,6 +52,9 @@ impl RunState {
                     environment_digest: environment_digest.clone(),
                 });
                 self.ahead.clone_from(ahead);
+                for step in &self.ready {
+                    self.steps[*step].could_start_at = Some(at);
+                }
             }
             (_, _) if self.created.is_none() && !matches!(kind, EventKind::JournalOpened { .. }) => {
                 return Err(IllegalEvent::Run { kind: name, why: "the run doesn't exist yet" });
@@ -123,12 +127,18 @@ impl RunState {
                 | EventKind::Sealed { .. }
                 | EventKind::Note { .. }
                 | EventKind::Sample { .. }
-                | EventKind::Leaked { .. }
-                | EventKind::DeadlinePassed { .. }
-                | EventKind::Escalated { .. },
+                | EventKind::Leaked { .. },
                 _,
             ) => {}
             (EventKind::Items { list, .. }, Some(i)) => self.items_settled(name, i, list)?,
+            (EventKind::DeadlinePassed { .. }, Some(i)) => self.steps[i].deadline_passed = true,
+            (EventKind::Escalated { gate, .. }, Some(i)) => match (gate, self.gates.get_mut(&i)) {
+                (Some(_), Some(open)) => open.escalated += 1,
+                (Some(_), None) => {
+                    return Err(IllegalEvent::Run { kind: name, why: "no gate of this step is open" });
+                }
+                (None, _) => self.steps[i].escalated += 1,
+            },
             (
                 EventKind::RunAdopted { .. } | EventKind::UndoStarted { .. } | EventKind::UndoFinished { .. },
                 _,
@@ -183,7 +193,7 @@ impl RunState {
                     || (again && why.is_none())
                     || (succeeded && !self.lost.contains(&i))
                     || self.gates.contains_key(&i)
-                    || settled.is_some()
+                    || settled.is_some_and(|result| !(result == "expired" && self.steps[i].asked.is_some()))
                 {
                     return illegal(self);
                 }
@@ -243,7 +253,9 @@ impl RunState {
                 let asks = plan.steps[i].action.question().is_some();
                 let unanswered = asks
                     && (self.gates.contains_key(&i)
-                        || (*outcome == Outcome::Succeeded && !matches!(settled, Some("approve" | "done"))));
+                        || (*outcome == Outcome::Succeeded
+                            && choice.as_deref() != settled
+                            && !matches!(settled, Some("approve" | "done"))));
                 if running.number != *attempt || unanswered {
                     return illegal(self);
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use crate::event::{Evidence, Gate, Identity, LeakedProcess, Via};
+use crate::event::{Evidence, Gate, GateField, Identity, LeakedProcess, Via};
 use crate::moment::Moment;
 
 /// One answer that was taken.
@@ -62,6 +62,12 @@ pub struct OpenGate {
     pub opened_at: Moment,
     /// Processes that still run.
     pub survivors: Vec<LeakedProcess>,
+    /// The options of a choice, with what they mean.
+    pub options: IndexMap<String, String>,
+    /// What is filled in with the answer.
+    pub fields: IndexMap<String, GateField>,
+    /// How many rungs of its escalation were told.
+    pub escalated: usize,
 }
 
 /// A question that is closed while what it came to is not recorded yet.

@@ -120,6 +120,9 @@ impl RunState {
             && self.structure.lets_start(i)
         {
             self.ready.insert(i);
+            if self.created.is_some() {
+                self.steps[i].could_start_at.get_or_insert(self.at);
+            }
             if self.is_gate[i] {
                 self.ready_gates.insert(i);
             }
@@ -147,6 +150,13 @@ impl RunState {
         ] {
             listed.clear();
         }
+        self.timed = plan
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.deadline.is_some() || !step.escalate.is_empty())
+            .map(|(index, _)| index)
+            .collect();
         self.ended_count = [0, 0];
         self.structure = Structure::of(plan);
         self.counted = (0..plan.steps.len()).map(|i| self.passed(plan, i)).collect();

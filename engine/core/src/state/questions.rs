@@ -31,6 +31,8 @@ impl RunState {
             words,
             checklist,
             survivors,
+            options,
+            fields,
             ..
         } = kind
         else {
@@ -47,7 +49,10 @@ impl RunState {
                 matches!(self.steps[i].status, Status::Pending | Status::Delayed { .. })
                     || self.interrupted.contains(&i)
             }
-            Gate::Ask | Gate::Rollback | Gate::Undo => {
+            Gate::Ask => {
+                plan.steps[i].ask.is_some() && self.ready.contains(&i) && self.steps[i].asked.is_none()
+            }
+            Gate::Rollback | Gate::Undo => {
                 return Err(IllegalEvent::Unsupported { kind: name });
             }
         };
@@ -78,6 +83,9 @@ impl RunState {
                 answers: Vec::new(),
                 opened_at: at,
                 survivors: survivors.clone(),
+                options: options.clone(),
+                fields: fields.clone(),
+                escalated: 0,
             },
         );
         self.relist(plan, i);
@@ -239,7 +247,17 @@ impl RunState {
                 self.settle(i, gate, result, reason);
                 self.steps[i].status.clone()
             }
-            (Gate::Approve | Gate::Manual | Gate::Choose, _) if result != "void" => {
+            (Gate::Ask, "yes" | "no" | "expired") => {
+                step.asked = Some(decided.map_or_else(String::new, |answer| answer.by));
+                if result == "yes" {
+                    let status = step.status.clone();
+                    self.set_status(plan, i, status);
+                    return Ok(());
+                }
+                self.settle(i, gate, result, reason);
+                self.steps[i].status.clone()
+            }
+            (Gate::Approve | Gate::Manual | Gate::Choose, _) if result != "void" || said => {
                 self.settle(i, gate, result, reason);
                 self.steps[i].status.clone()
             }

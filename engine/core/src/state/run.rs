@@ -76,6 +76,10 @@ pub struct RunState {
     /// Steps that are neither pending, running nor delayed.
     pub(super) ended_count: [usize; 2],
     pub(super) step_count: [usize; 2],
+    /// Steps with a deadline or an escalation of their own.
+    pub timed: Vec<usize>,
+    /// When the last event happened.
+    pub(super) at: Moment,
     /// Who started it, and when: the run's facts.
     pub created: Option<Created>,
     /// The next free slot of the witness file.
@@ -156,7 +160,7 @@ impl RunState {
                 .map(|(i, step)| (canonical_name(step.id.as_str()), i))
                 .collect(),
             dependents,
-            is_gate: plan.steps.iter().map(|step| !step.action.takes_slot()).collect(),
+            is_gate: plan.steps.iter().map(|step| !step.action.takes_slot() || step.ask.is_some()).collect(),
             is_container: plan.steps.iter().map(crate::plan::Step::is_container).collect(),
             structure: Structure::of(&plan),
             open: BTreeSet::new(),
@@ -184,6 +188,8 @@ impl RunState {
             restarting: BTreeSet::new(),
             ended_count: [0, 0],
             step_count,
+            timed: Vec::new(),
+            at: Moment::default(),
             created: None,
             next_slot: 0,
             cancel: None,

@@ -93,6 +93,14 @@ pub struct StepState {
     pub fresh: bool,
     /// How many questions were put about it: part of the next one's nonce.
     pub gates_opened: u32,
+    /// Who settled the question that is put before it (`ask`), once; empty where a clock did.
+    pub asked: Option<String>,
+    /// When all that it needs had passed first: what its deadline counts from.
+    pub could_start_at: Option<Moment>,
+    /// Whether it is known that it took longer than its `deadline`.
+    pub deadline_passed: bool,
+    /// How many rungs of its own escalation were told.
+    pub escalated: usize,
 }
 
 impl Status {
@@ -120,6 +128,10 @@ impl StepState {
             was_ready: false,
             fresh: false,
             gates_opened: 0,
+            asked: None,
+            could_start_at: None,
+            deadline_passed: false,
+            escalated: 0,
         }
     }
 

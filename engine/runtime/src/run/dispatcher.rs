@@ -21,9 +21,9 @@ use runbook_core::moment::Moment;
 use runbook_core::plan::{Action, Check};
 use runbook_core::render::{SecretView, Texts};
 use runbook_core::schedule::{
-    Answer, Attendance, Circumstances, Decision, Input, LockStanding, Refusal, advance,
+    Answer, Attendance, Circumstances, Decision, Input, LockStanding, Refusal, advance, next_due, rule_of,
 };
-use runbook_core::state::{Outliving, RunState, Status};
+use runbook_core::state::{OpenGate, Outliving, RunState, Status};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
@@ -234,7 +234,7 @@ impl<'o> Dispatcher<'o> {
             Opening::New { first } => first.clone(),
             Opening::Again { .. } => Vec::new(),
         };
-        let mut mailbox = Mailbox::new(&parts.workshop.dir);
+        let mut mailbox = Mailbox::new(&parts.workshop.dir, parts.state.plan.people.clone());
         mailbox.handled(parts.handled);
         let waiting_until = parts.conduct.wait_for.map(|span| tokio::time::Instant::now() + span);
         Self {
@@ -359,14 +359,9 @@ impl<'o> Dispatcher<'o> {
             }
             Status::Delayed { .. } | Status::Pending | Status::Running(_) | Status::Ended(_) => None,
         });
-        let expiring = self.state.gates.values().filter_map(|gate| gate.expires_at);
-        let waits = self.state.waits.iter().filter_map(|step| match &self.state.steps[*step].status {
-            Status::Running(running) => running.until,
-            Status::Pending | Status::Delayed { .. } | Status::Ended(_) => None,
-        });
         // A clock can be set, and a machine sleep: a window is looked at again each minute.
         let window = self.wake_at.map(|at| at.min(now.after(WINDOW_LOOK)));
-        let next = delayed.chain(expiring).chain(waits).chain(window).min();
+        let next = delayed.chain(next_due(&self.state)).chain(window).min();
         let instant = next.map(|at| tokio::time::Instant::now() + at.since(now));
         match (instant, self.waiting_until) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -865,9 +860,13 @@ impl<'o> Dispatcher<'o> {
         if silent || self.interruption.is_some() || self.attendance() != Attendance::Operator {
             return;
         }
-        let Some((&step, gate)) = self.state.gates.iter().next() else { return };
-        let id = self.state.plan.steps[step].id.clone();
-        let question = self.state.plan.steps[step].action.question().map(|(_, question)| question);
+        // In plan order; those that this person can decide nothing about come last.
+        let by_use = |(step, gate): &(&usize, &OpenGate)| (!self.is_of_use(**step, gate), **step);
+        let Some((&step, gate)) = self.state.gates.iter().min_by_key(by_use) else { return };
+        let plan = &self.state.plan;
+        let id = plan.steps[step].id.clone();
+        let question = plan.steps[step].question(gate.gate);
+        let fields = question.into_iter().flat_map(|question| &question.fields);
         let refused = self.refused.take().filter(|(of, _)| *of == id).map(|(_, why)| why);
         let asked = Question {
             step: id.clone(),
@@ -876,9 +875,20 @@ impl<'o> Dispatcher<'o> {
             next: self.next_steps(step),
             last_output: self.last_output(step),
             refused,
+            fields: fields.map(|(name, spec)| (name.clone(), rule_of(spec, gate.fields.get(name)))).collect(),
+            members: plan.people.members(&gate.from).into_iter().map(str::to_owned).collect(),
             gate: gate.clone(),
         };
         self.asking = Some((id, gate.nonce.clone(), self.operator.ask(asked)));
+    }
+
+    /// Whether the person at the terminal can still decide something about a question.
+    fn is_of_use(&self, step: usize, gate: &OpenGate) -> bool {
+        let people = &self.state.plan.people;
+        let person = people.person_of_user(&self.user);
+        let signed = self.state.plan.steps[step].question(gate.gate).is_some_and(|question| question.signed);
+        let said = gate.answers.iter().any(|given| given.by == person && given.word == "approve");
+        people.may_answer(&gate.from, person) && !signed && !said
     }
 
     fn next_steps(&self, step: usize) -> Vec<StepId> {
@@ -982,7 +992,7 @@ impl<'o> Dispatcher<'o> {
                     self.take(Input::Recorded(EventKind::Note { by, text }));
                     self.verdicts.push((file, Ok(())));
                 }
-                Mail::Unfit { file, why } => self.verdicts.push((file, Err(Refusal::usage(why)))),
+                Mail::Unfit { file, refusal } => self.verdicts.push((file, Err(refusal))),
             }
         }
     }

@@ -4,9 +4,11 @@ use std::collections::HashSet;
 
 use runbook_core::event::Identity;
 use runbook_core::id::RunId;
+use runbook_core::plan::People;
 use runbook_core::schedule::{Answer, Refusal, RefusalKind};
 
 use super::dispatcher::now;
+use crate::signature;
 use crate::store::inbox::{self, AnswerFile, FileName, Received, Request, Verdict};
 use crate::store::{RunDir, StoreError, Watch};
 
@@ -42,13 +44,15 @@ pub(super) enum Mail {
         /// The file.
         file: String,
         /// Why.
-        why: String,
+        refusal: Refusal,
     },
 }
 
 /// A run's inbox while the run lives.
 pub(super) struct Mailbox {
     dir: RunDir,
+    /// Whose keys sign.
+    people: People,
     watch: Watch,
     handled: HashSet<String>,
     /// Requests that are judged and not yet told: held, so that nobody
@@ -59,8 +63,8 @@ pub(super) struct Mailbox {
 impl Mailbox {
     /// Begins to watch.
     #[must_use]
-    pub(super) fn new(dir: &RunDir) -> Self {
-        Self { dir: dir.clone(), watch: Watch::new(dir), handled: HashSet::new(), held: Vec::new() }
+    pub(super) fn new(dir: &RunDir, people: People) -> Self {
+        Self { people, dir: dir.clone(), watch: Watch::new(dir), handled: HashSet::new(), held: Vec::new() }
     }
 
     /// Requests that an earlier process has taken already.
@@ -89,12 +93,13 @@ impl Mailbox {
                 self.handled.insert(file.clone());
                 let by = received.owner.clone();
                 let mail = match &received.content {
-                    Ok(Request::Answer(answer)) => {
-                        Mail::Answer { answer: Box::new(answer_of(answer, by, file.clone())), file }
-                    }
+                    Ok(Request::Answer(answer)) => match answer_of(answer, by, file.clone(), &self.people) {
+                        Ok(answer) => Mail::Answer { answer: Box::new(answer), file },
+                        Err(refusal) => Mail::Unfit { file, refusal },
+                    },
                     Ok(Request::Cancel(cancel)) => Mail::Cancel { file, by, reason: cancel.reason.clone() },
                     Ok(Request::Note(note)) => Mail::Note { file, by, text: note.text.clone() },
-                    Err(why) => Mail::Unfit { file, why: why.clone() },
+                    Err(why) => Mail::Unfit { file, refusal: Refusal::usage(why.clone()) },
                 };
                 self.held.push(received);
                 mail
@@ -155,17 +160,27 @@ pub fn put_answer(dir: &RunDir, run: &RunId, answer: &Answer) -> Result<FileName
     inbox::put(dir, &Request::Answer(file))
 }
 
-/// The answer that a file holds; who gave it is who owns the file.
-#[must_use]
-pub fn answer_of(file: &AnswerFile, by: String, name: String) -> Answer {
-    Answer {
+/// The answer that a file holds. Who gave it is who owns the file, or whose key has signed it.
+///
+/// # Errors
+/// Where a signature is nobody's of these people, or over something else.
+pub fn answer_of(file: &AnswerFile, owner: String, name: String, people: &People) -> Result<Answer, Refusal> {
+    let (by, identity) = match &file.signature {
+        None => (owner, Identity::User),
+        Some(signature) => {
+            let signer = signature::signer(file, signature, people)
+                .map_err(|error| Refusal::not_allowed(error.to_string()))?;
+            (signer, Identity::Signed)
+        }
+    };
+    Ok(Answer {
         step: file.step.clone(),
         nonce: Some(file.nonce.clone()),
         digest: Some(file.digest.clone()),
         word: file.word.clone(),
         by,
         via: file.via,
-        identity: Identity::User,
+        identity,
         reason: file.reason.clone(),
         fields: file.fields.clone(),
         items: file.items.clone(),
@@ -173,7 +188,7 @@ pub fn answer_of(file: &AnswerFile, by: String, name: String) -> Answer {
         evidence: file.evidence.clone(),
         outputs: file.outputs.clone(),
         file: Some(name),
-    }
+    })
 }
 
 /// The exit status of a refusal (`cli.md`).

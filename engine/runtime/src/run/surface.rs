@@ -6,6 +6,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use indexmap::IndexMap;
+use runbook_core::document::model::ParamSpec;
 use runbook_core::event::Event;
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
@@ -59,6 +61,10 @@ pub struct Question {
     pub next: Vec<StepId>,
     /// The end of what was printed last by the steps that it needs, or by the step itself.
     pub last_output: Vec<String>,
+    /// What is filled in with the answer, with the rule of each value.
+    pub fields: IndexMap<String, ParamSpec>,
+    /// The people whom `from` means; empty: anyone.
+    pub members: Vec<String>,
     /// Why the answer before was not taken.
     pub refused: Option<String>,
 }

@@ -374,6 +374,8 @@ fn an_unfinished_run_is_asked_where_it_stands() {
         words: Vec::new(),
         checklist: Vec::new(),
         survivors: Vec::new(),
+        options: IndexMap::new(),
+        fields: IndexMap::new(),
     };
     let (mut writer, _) = Writer::create(&dir, at(0), &gate(opened)).expect("a journal");
     let all = Filter::default();
@@ -499,6 +501,7 @@ fn recorded_run() -> Fixture {
             step: step.clone(),
             answer: "approve".into(),
             by: identity::current_user(),
+            user: None,
             via: Via::Command,
             identity: Identity::User,
             reason: None,

@@ -10,6 +10,7 @@ use std::io::Read;
 use indexmap::IndexMap;
 use runbook_core::event::{Event, EventKind, Identity, Outcome};
 use runbook_core::id::StepId;
+use runbook_core::plan::{People, Plan};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -18,6 +19,7 @@ use super::files::Directory;
 use super::inbox::{self, FileName, Request};
 use super::run_directory::{ARTIFACTS, ENVIRONMENT, INBOX, LOGS, PLAN, RunDir, log_name};
 use crate::journal::{self, JournalError, Replay};
+use crate::signature;
 
 /// The largest plan that is read, in bytes.
 const PLAN_BYTES_MAX: u64 = 256 << 20;
@@ -214,29 +216,57 @@ impl Check<'_> {
     }
 
     fn answers(&mut self, events: &[Event]) {
+        let people = self.people();
         for event in events {
             let EventKind::GateAnswered { step, answer, by, identity, file: Some(file), .. } = &event.kind
             else {
                 continue;
             };
             let shown = format!("{INBOX}/{file}");
-            if let Err(what) = self.answer(file, (step, answer, by), *identity) {
+            if let Err(what) = self.answer(file, (step, answer, by), *identity, &people) {
                 self.problem(shown, what);
             }
         }
     }
 
-    fn answer(&self, file: &str, recorded: (&StepId, &str, &str), identity: Identity) -> Result<(), String> {
+    /// Who is who, as the plan has it; a plan that can't be read is found elsewhere.
+    fn people(&self) -> People {
+        let bytes = self.dir.directory().read(PLAN, PLAN_BYTES_MAX);
+        let plan = bytes.ok().and_then(|bytes| serde_json::from_slice::<Plan>(&bytes).ok());
+        plan.map(|plan| plan.people).unwrap_or_default()
+    }
+
+    fn answer(
+        &self,
+        file: &str,
+        recorded: (&StepId, &str, &str),
+        identity: Identity,
+        people: &People,
+    ) -> Result<(), String> {
         let (step, word, by) = recorded;
         let name: FileName = file.parse().map_err(|error: inbox::InvalidFileName| error.to_string())?;
         let received = inbox::read(self.dir, &name).map_err(|error| {
             if error.is_missing() { "is missing".to_owned() } else { format!("can't be checked: {error}") }
         })?;
         // Whose a signature is, its key says.
-        if identity == Identity::User && received.owner != by {
+        if identity == Identity::User && people.person_of_user(&received.owner) != by {
             return Err(format!("belongs to {}, but the journal says that {by} answered", received.owner));
         }
-        match received.content? {
+        let content = received.content?;
+        if let (Identity::Signed, Request::Answer(answer)) = (identity, &content) {
+            let signature = answer
+                .signature
+                .as_ref()
+                .ok_or("has no signature, but the journal says that it was signed")?;
+            match signature::signer(answer, signature, people) {
+                Ok(signer) if signer == by => {}
+                Ok(signer) => {
+                    return Err(format!("is signed by {signer}, but the journal says that {by} answered"));
+                }
+                Err(error) => return Err(format!("does not hold: {error}")),
+            }
+        }
+        match content {
             Request::Answer(answer) if answer.step == *step && answer.word == word => Ok(()),
             Request::Answer(answer) => Err(format!(
                 "says `{}` to {}, but the journal says `{word}` to {step}",

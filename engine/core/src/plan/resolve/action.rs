@@ -5,7 +5,7 @@ use super::step::Resolver;
 use crate::document::model::{self as document, DnsType, Step};
 use crate::document::text::{Expression, Text};
 use crate::duration::Duration;
-use crate::plan::model::{Action, Check, Command, EvidenceRule, OnExpiry, Probe, Question, Run};
+use crate::plan::model::{Action, Check, Command, Probe, Run};
 use crate::plan::names::{COMMAND_NAMES, Place, probe_names, success_name};
 use crate::plan::structure::Group;
 use crate::plan::{DnsQuery, PostgresQuery, PrometheusQuery, RedisCommand};
@@ -20,20 +20,9 @@ impl Resolver<'_> {
         Some(match &step.action {
             document::Action::Run(run) => Action::Run(self.run(run, place, shell)?),
             document::Action::Check(check) => Action::Check(self.check(check, place, shell)?),
-            document::Action::Approve(approve) => Action::Approve(self.question(step, &approve.gate, place)),
-            document::Action::Manual(manual) => {
-                for item in &manual.checklist {
-                    self.checker.text(item, place);
-                }
-                let mut question = self.question(step, &manual.gate, place);
-                question.checklist = manual.checklist.iter().map(Text::to_string).collect();
-                question.evidence = match manual.evidence {
-                    document::Evidence::None => EvidenceRule::None,
-                    document::Evidence::Optional => EvidenceRule::Optional,
-                    document::Evidence::Required => EvidenceRule::Required,
-                };
-                Action::Manual(question)
-            }
+            document::Action::Approve(approve) => Action::Approve(self.approve(step, approve, place)),
+            document::Action::Manual(manual) => Action::Manual(self.manual(step, manual, place)),
+            document::Action::Choose(choose) => Action::Choose(self.choose(step, choose, place)),
             // What is inside is added where the step has its place.
             document::Action::Steps(_) | document::Action::Call(_) => Action::Steps(Group::default()),
             document::Action::Wait(wait) => self.wait_step(wait, place),
@@ -182,24 +171,5 @@ impl Resolver<'_> {
             }
             document::Probe::Invalid => return None,
         })
-    }
-
-    fn question(&mut self, step: &Step, gate: &document::Gate, place: Place<'_>) -> Question {
-        for text in [&gate.prompt, &gate.details].into_iter().flatten() {
-            self.checker.text(text, place);
-        }
-        let prompt = gate.prompt.as_ref().or(step.title.as_ref()).unwrap_or(&step.id);
-        Question {
-            prompt: prompt.to_string(),
-            details: gate.details.as_ref().map(Text::to_string),
-            checklist: Vec::new(),
-            evidence: EvidenceRule::None,
-            confirm_typed: gate.confirm.is_some(),
-            expires: gate.expires,
-            on_expiry: match gate.on_expiry {
-                document::OnExpiry::Reject => OnExpiry::Reject,
-                document::OnExpiry::Fail => OnExpiry::Fail,
-            },
-        }
     }
 }

@@ -6,6 +6,7 @@ mod environment;
 mod guards;
 mod leaf;
 mod params;
+mod question;
 mod step;
 mod structure;
 

@@ -15,6 +15,7 @@ use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, SecretSour
 use crate::plan::names::{
     COMMAND_NAMES, Environment, HTTP_ANSWER_NAMES, Place, RUN_AT_THE_TOP, Reach, probe_names,
 };
+use crate::plan::people;
 use crate::plan::selection::Selection;
 use crate::template::{Context, Scope, SecretUse, Template, Value, value_from_json};
 
@@ -237,6 +238,12 @@ impl<'d> Resolver<'d> {
         let action = self.action(step, place, &shell);
         let tags = self.inherited.tags.clone();
         let guards = self.guards_of_step(step, &tags, place);
+        let ask = self.ask(step, place);
+        let escalate = people::escalation(
+            step.escalate.as_ref(),
+            &self.checker.declared.project,
+            &mut self.checker.report,
+        );
         let outputs = self.outputs(step, place);
         let inputs = self.inputs(step);
         let defaults = &runbook.defaults;
@@ -255,6 +262,9 @@ impl<'d> Resolver<'d> {
             item: None,
             when: step.when.as_ref().map(|when| when.to_string()),
             guards,
+            ask,
+            deadline: step.deadline,
+            escalate,
             action: action?,
             timeout: timeout(step, defaults.timeout),
             grace: step.grace.or(defaults.grace).unwrap_or(GRACE),

@@ -204,7 +204,7 @@ impl<'d> Resolver<'d> {
         unsupported::refuse(called.document, &mut report);
         let order = Rc::new(Order::of(&called.document.steps, &called.document.finally, &mut report));
         let declared = Declared::new(called.document, None, order, self.calls, called.source.name())
-            .with_project_vars(self.checker.declared.project_vars.clone());
+            .with_project_of(&self.checker.declared);
         let mut plan = skeleton(called.document, called.stem, None);
         plan.params = params
             .iter()

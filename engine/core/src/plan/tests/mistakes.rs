@@ -542,6 +542,31 @@ fn inputs_that_can_t_be_hashed() {
 }
 
 #[test]
+fn who_is_asked_and_what_is_chosen() {
+    table(&[(
+        r#"steps:
+- {id: a, approve: {prompt: x, from: [ana, "group:ops"], signed: true, escalate: p}}
+- {id: b, ask: Sure?, approve: {prompt: x}}
+- {id: c, deadline: 1h, escalate: [{after: 1m, notify: pager}], run: 'true'}
+- {id: d, choose: {prompt: x, options: {blue: B, green: G}, fields: {size: {choices: [big, small]}}}}
+- {id: e, when: steps.d.choice == 'grean', run: 'true'}
+- {id: f, when: steps.d.fields.size == 'huge', run: 'true'}
+- {id: g, when: steps.d.choice == 'blue' and steps.d.fields.colour == 'x', run: 'true'}
+"#,
+        &[
+            "unknown-person 2:8 only signed answers count, and nobody who may answer has `ssh_keys` (list their public keys under `people` of `project.yaml` beside the runbooks)",
+            "unknown-group 2:44 there is no group `ops`: `project.yaml` beside the runbooks has no `groups`",
+            "unknown-escalation 2:82 there is no escalation `p`: `project.yaml` beside the runbooks has no `escalation`",
+            "meaningless-key 3:16 an approval passes only by its own answers, so `ask` can't pass over it (use `when`, or a `choose` before it)",
+            "unknown-channel 4:56 there is no channel `pager`: `project.yaml` beside the runbooks has no `channels`",
+            "unknown-choice 6:35 `grean` is none of the choices of `steps.d.choice` (did you mean `green`?)",
+            "unknown-choice 7:40 `huge` is none of the choices of `steps.d.fields.size` (the choices are: big, small)",
+            "undefined-name 8:46 step `d` has no field `colour` (it has: size)",
+        ],
+    )]);
+}
+
+#[test]
 fn what_is_not_supported_yet() {
     table(&[
         (
@@ -573,10 +598,7 @@ steps:
 - id: a
   run: 'true'
   undo: {run: 'true'}
-  ask: Sure?
   done_when: 'true'
-  deadline: 1h
-  escalate: p0
   source: x
   tags: [freeze]
   for_each: [a]
@@ -589,13 +611,10 @@ steps:
 "#,
             &[
                 "not-supported-yet 5:3 `undo` is not supported yet",
-                "not-supported-yet 6:3 `ask` is not supported yet",
-                "not-supported-yet 7:3 `done_when` is not supported yet",
-                "not-supported-yet 8:3 `deadline` is not supported yet",
-                "not-supported-yet 9:3 `escalate` is not supported yet",
-                "not-supported-yet 16:3 `on` is not supported yet",
-                "not-supported-yet 17:3 `on_failure: ask` is not supported yet",
-                "not-supported-yet 18:3 `interactive` is not supported yet",
+                "not-supported-yet 6:3 `done_when` is not supported yet",
+                "not-supported-yet 13:3 `on` is not supported yet",
+                "not-supported-yet 14:3 `on_failure: ask` is not supported yet",
+                "not-supported-yet 15:3 `interactive` is not supported yet",
             ],
         ),
         (
@@ -603,32 +622,9 @@ steps:
 - {id: a, choose: {prompt: x, options: [a]}}
 - {id: e, run: 'true'}
 - {id: f, steps: [{id: g, run: 'true', undo: {run: x}}]}
-- {id: h, when: steps.a.choice == 'x', run: 'true'}
+- {id: h, when: steps.a.choice == 'a', run: 'true'}
 "#,
-            &[
-                "not-supported-yet 2:11 `choose` is not supported yet",
-                "not-supported-yet 4:40 `undo` is not supported yet",
-            ],
-        ),
-        (
-            r#"steps:
-- {id: a, approve: {prompt: x, from: [a], quorum: 2, self: true, signed: true, fields: {t: {}}, escalate: p}}
-- {id: b, manual: {prompt: x, from: [a], fields: {t: {}}, escalate: p}}
-finally:
-- {id: c, ask: x, run: 'true'}
-"#,
-            &[
-                "not-supported-yet 2:32 `from` is not supported yet",
-                "not-supported-yet 2:43 a `quorum` above 1 is not supported yet",
-                "not-supported-yet 2:54 `self` is not supported yet",
-                "not-supported-yet 2:66 `signed` is not supported yet",
-                "not-supported-yet 2:80 `fields` is not supported yet",
-                "not-supported-yet 2:97 `escalate` is not supported yet",
-                "not-supported-yet 3:31 `from` is not supported yet",
-                "not-supported-yet 3:42 `fields` is not supported yet",
-                "not-supported-yet 3:59 `escalate` is not supported yet",
-                "not-supported-yet 5:11 `ask` is not supported yet",
-            ],
+            &["not-supported-yet 4:40 `undo` is not supported yet"],
         ),
         (
             r#"steps:

@@ -197,7 +197,7 @@ fn what_a_project_gives() {
     // What isn't used is no part of what is approved.
     assert_eq!(serde_json::to_string(&plan.project_vars).expect("it is data"), r#"{"region":"eu-1"}"#);
     let mistakes =
-        plan_with(text, &[], "vars: {region: eu-1}\ngroups: {a: [b]}\n").expect_err("it is refused");
+        plan_with(text, &[], "vars: {region: eu-1}\ngroups: {a: ['group:b']}\n").expect_err("it is wrong");
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
 }
 
@@ -208,8 +208,7 @@ fn the_example_of_the_language_page_needs_what_comes_later() {
     assert_eq!(
         mistakes,
         [
-            "not-supported-yet 45:7 `from` is not supported yet",
-            "not-supported-yet 46:7 a `quorum` above 1 is not supported yet",
+            "unknown-group 45:14 there is no group `release-managers`: `project.yaml` beside the runbooks has no `groups`",
             "not-supported-yet 50:5 `undo` is not supported yet",
             "not-supported-yet 54:5 `undo` is not supported yet",
             "unknown-channel 67:23 there is no channel `ops` in project.yaml",

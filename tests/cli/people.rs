@@ -1,0 +1,530 @@
+//! People: who may answer, quorums, fields, choices, questions before a step, signatures, clocks (language §6, §9).
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::helpers::{Terminal, TestEnvironment, eventually};
+
+/// The operating system's user that the tests run as.
+fn me() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn with_project(project: &str, body: &str) -> TestEnvironment {
+    let test = TestEnvironment::with(body);
+    test.write("runbooks/project.yaml", &project.replace("ME", &me()));
+    test
+}
+
+/// An SSH key pair of nobody yet: the private key's path, and the public key.
+fn key(test: &TestEnvironment, name: &str) -> (String, String) {
+    let path: PathBuf = test.outside(name);
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+        .arg(&path)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let public = std::fs::read_to_string(path.with_extension("pub")).unwrap();
+    (path.display().to_string(), public.trim().to_owned())
+}
+
+/// A project of ana, bob and eve, whose keys are at the paths that are given back.
+fn signers(test: &TestEnvironment, more: &str) -> Vec<String> {
+    let mut people = String::from("people:\n");
+    let mut keys = Vec::new();
+    for name in ["ana", "bob", "eve"] {
+        let (path, public) = key(test, name);
+        people.push_str(&format!("  {name}: {{ssh_keys: [\"{public}\"]}}\n"));
+        keys.push(format!("--sign={path}"));
+    }
+    test.write("runbooks/project.yaml", &format!("{people}{more}"));
+    keys
+}
+
+const AFTER: &str = "  - {id: after, run: 'echo after >> \"$LEDGER\"'}\n";
+
+fn approval(keys: &str) -> String {
+    format!("\nsteps:\n  - {{id: gate, approve: {{prompt: Go?, {keys}}}}}\n{AFTER}")
+}
+
+#[test]
+fn from_lets_only_those_answer_who_are_named() {
+    let cases = [
+        ("people: {ana: {users: [ME]}}\n", "from: [ana]", true),
+        ("people: {ana: {users: [ME]}}\ngroups: {ops: [ana, bob]}\n", "from: ['group:ops']", true),
+        ("groups: {ops: [ME]}\n", "from: ['group:ops']", true),
+        ("people: {ana: {users: [ME]}}\n", "from: [bob]", false),
+        ("groups: {ops: [bob]}\n", "from: ['group:ops']", false),
+    ];
+    for (project, keys, may) in cases {
+        let test = with_project(project, &approval(keys));
+        let run = test.runbook(&["run", "main"]).exits(3).run_id();
+        let code = if may { 0 } else { 5 };
+        test.runbook(&["approve", &run, "gate"]).exits(code);
+        assert_eq!(test.journal(&run).of("gate_answered", "gate").len(), usize::from(may), "{keys}");
+        if !may {
+            test.runbook(&["reject", &run, "gate", "--reason", "no"]).exits(5);
+        }
+        let refused = test.runbook(&["run", "main", "--approve", "gate=seen"]).exits(code);
+        if !may {
+            refused.stderr_has("may not answer");
+            assert_eq!(test.runs().len(), 1, "it was refused before anything ran");
+        }
+    }
+}
+
+#[test]
+fn who_answers_is_a_person_and_the_user_is_recorded_too() {
+    let test = with_project("people: {ana: {users: [ME]}}\n", &approval("from: [ana]"));
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &run, "--resume"]).succeeds();
+    let journal = test.journal(&run);
+    let answer = journal.one("gate_answered", "gate");
+    assert_eq!((&answer["by"], &answer["user"]), (&"ana".into(), &me().into()));
+    assert_eq!(journal.finished("gate")["by"], serde_json::json!(["ana"]));
+    assert_eq!(journal.one("gate_opened", "gate")["from"], serde_json::json!(["ana"]));
+    test.runbook(&["verify", &run]).succeeds();
+}
+
+#[test]
+fn unknown_names_are_found_before_anything_runs() {
+    let test =
+        with_project("groups: {release-managers: [ana]}\n", &approval("from: ['group:release-manager']"));
+    test.runbook(&["validate", "main"]).exits(1).stdout_or_stderr_has("did you mean `release-managers`?");
+    let test = with_project(
+        "people: {ana: {users: [x]}, bob: {users: [x]}, eve: {ssh_keys: [nonsense]}}\n",
+        &approval("from: [ana]"),
+    );
+    test.runbook(&["validate", "main"])
+        .exits(1)
+        .stdout_or_stderr_has("is ana's already")
+        .stdout_or_stderr_has("no public key")
+        .stdout_or_stderr_has("project.yaml");
+}
+
+#[test]
+fn self_false_refuses_the_requester_on_every_surface() {
+    let test = TestEnvironment::with(&approval("self: false"));
+    test.runbook(&["run", "main", "--approve", "gate=seen"]).exits(5).stderr_has("started the run");
+    assert!(test.runs().is_empty());
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &run]).exits(5).stderr_has("started the run");
+    assert!(test.journal(&run).of("gate_answered", "gate").is_empty());
+    let mut terminal = Terminal::start(test.command(&["resume", &run]));
+    terminal.await_text("Go?");
+    terminal.await_text("approve, reject");
+    terminal.type_line("approve");
+    terminal.await_text("because");
+    terminal.type_line("");
+    terminal.await_text("started the run");
+    terminal.press_ctrl_d();
+    assert_eq!(terminal.finish().0, 3);
+    assert!(test.ledger().is_empty());
+}
+
+#[test]
+fn a_quorum_is_of_distinct_people_and_the_starter_does_not_count() {
+    let test = TestEnvironment::with(&approval("quorum: 2"));
+    let keys = signers(&test, "");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &run]).exits(5);
+    test.runbook(&["approve", &run, &keys[0]]).succeeds();
+    // The same again changes nothing and says so.
+    test.runbook(&["approve", &run, &keys[0]]).succeeds().stdout_or_stderr_has("already");
+    test.runbook(&["resume", &run]).exits(3);
+    assert_eq!(test.journal(&run).of("gate_answered", "gate").len(), 1);
+    test.runbook(&["approve", &run, &keys[1]]).succeeds();
+    test.runbook(&["resume", &run]).succeeds();
+    assert_eq!(test.ledger(), ["after"]);
+    let by = test.journal(&run).finished("gate")["by"].clone();
+    assert_eq!(by, serde_json::json!(["ana", "bob"]));
+}
+
+#[test]
+fn ahead_of_time_and_short_of_the_quorum_a_run_parks() {
+    let test = TestEnvironment::with(&approval("quorum: 2, self: true"));
+    let keys = signers(&test, "");
+    let run = test.runbook(&["run", "main", "--approve", "gate=unseen"]).exits(3).run_id();
+    assert_eq!(test.journal(&run).one("gate_answered", "gate")["via"], "ahead");
+    test.runbook(&["approve", &run, &keys[1], "--resume"]).succeeds();
+    assert_eq!(test.ledger(), ["after"]);
+}
+
+#[test]
+fn who_approved_may_still_reject_while_the_quorum_is_open() {
+    let test = TestEnvironment::with(&approval("quorum: 2"));
+    let keys = signers(&test, "");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &run, &keys[0]]).succeeds();
+    test.runbook(&["reject", &run, "--reason", "I saw the logs", &keys[0]]).succeeds();
+    assert_eq!(test.step_outcome(&run, "gate"), "rejected");
+    test.runbook(&["approve", &run, "gate", &keys[1]]).exits(5);
+    assert!(test.ledger().is_empty());
+}
+
+#[test]
+fn signed_gates_take_only_signatures_of_those_who_may() {
+    let test = TestEnvironment::with(&approval("signed: true, from: [ana, bob]"));
+    let keys = signers(&test, "");
+    test.runbook(&["run", "main", "--approve", "gate=x"]).exits(5);
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &run]).exits(5).stderr_has("--sign");
+    test.runbook(&["approve", &run, &keys[2]]).exits(5);
+    let (stranger, _) = key(&test, "stranger");
+    test.runbook(&["approve", &run, &format!("--sign={stranger}")]).exits(5);
+    test.runbook(&["approve", &run, "--sign=/nowhere"]).exits(2);
+    assert!(test.journal(&run).of("gate_answered", "gate").is_empty());
+    test.runbook(&["approve", &run, "--reason", "seen", &keys[1], "--resume"]).succeeds();
+    assert_eq!(test.ledger(), ["after"]);
+    let journal = test.journal(&run);
+    let answer = journal.one("gate_answered", "gate");
+    assert_eq!((&answer["by"], &answer["identity"]), (&"bob".into(), &"signed".into()));
+    test.runbook(&["verify", &run]).succeeds();
+    // The signature is checked with OpenSSH's own tool, over the documented statement.
+    let file = test.run_folder(&run).join("inbox").join(answer["file"].as_str().unwrap());
+    let text = std::fs::read_to_string(&file).unwrap();
+    let content: Value = serde_json::from_str(&text).unwrap();
+    assert!(content["signature"].as_str().unwrap().starts_with("-----BEGIN SSH SIGNATURE-----"));
+    // Somebody changes what was said.
+    let mut permissions = std::fs::metadata(&file).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o640);
+    std::fs::set_permissions(&file, permissions).unwrap();
+    std::fs::write(&file, text.replace("\"seen\"", "\"whatever\"")).unwrap();
+    test.runbook(&["verify", &run]).exits(1).stdout_or_stderr_has("signature");
+}
+
+#[test]
+fn a_signed_answer_can_not_be_replayed() {
+    let test = TestEnvironment::with(&approval("signed: true"));
+    let keys = signers(&test, "");
+    let first = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &first, &keys[0]]).succeeds();
+    let file = test.journal(&first).one("gate_answered", "gate")["file"].as_str().unwrap().to_owned();
+    let answer = std::fs::read_to_string(test.run_folder(&first).join("inbox").join(file)).unwrap();
+    let second = test.runbook(&["run", "main"]).exits(3).run_id();
+    let nonce = test.journal(&second).one("gate_opened", "gate")["nonce"].as_str().unwrap().to_owned();
+    let old = test.journal(&first).one("gate_opened", "gate")["nonce"].as_str().unwrap().to_owned();
+    // As it is, and made to look as if it were meant for the other run.
+    let inbox = test.run_folder(&second).join("inbox");
+    std::fs::create_dir_all(&inbox).unwrap();
+    std::fs::write(inbox.join("1-1-a.json"), &answer).unwrap();
+    std::fs::write(inbox.join("2-1-b.json"), answer.replace(&first, &second)).unwrap();
+    std::fs::write(inbox.join("3-1-c.json"), answer.replace(&first, &second).replace(&old, &nonce)).unwrap();
+    test.runbook(&["resume", &second]).exits(3);
+    assert!(test.journal(&second).of("gate_answered", "gate").is_empty());
+    assert!(test.ledger().is_empty());
+}
+
+#[test]
+fn a_key_of_ssh_that_is_listed_signs_by_itself() {
+    let test = TestEnvironment::with(&approval("signed: true"));
+    let folder = test.outside("home").join(".ssh");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["home/.ssh/id_other", "home/.ssh/id_listed"] {
+        let (_, public) = key(&test, name);
+        test.write("runbooks/project.yaml", &format!("people: {{ana: {{ssh_keys: [\"{public}\"]}}}}\n"));
+    }
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &run, "--sign", "--resume"]).succeeds();
+    assert_eq!(test.journal(&run).one("gate_answered", "gate")["by"], "ana");
+}
+
+fn with_fields() -> TestEnvironment {
+    TestEnvironment::with(
+        r#"
+steps:
+  - {id: list, run: "printf 'eu-1\neu-2\n'"}
+  - id: gate
+    approve:
+      prompt: Go?
+      fields:
+        ticket: {type: string, pattern: 'CHG-\d+', description: The change}
+        count: {type: integer, min: 1, default: 3}
+        region: {choices: steps.list.lines}
+  - id: after
+    run: echo {{ steps.gate.fields.ticket }} {{ steps.gate.fields.count }} {{ steps.gate.fields.region }} {{ steps.gate.by }} >> "$LEDGER"
+"#,
+    )
+}
+
+#[test]
+fn fields_are_checked_and_reach_later_steps() {
+    let test = with_fields();
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    let wrong: [&[&str]; 6] = [
+        &[],
+        &["--field", "ticket=CHG-1"],
+        &["--field", "ticket=nonsense", "--field", "region=eu-1"],
+        &["--field", "ticket=CHG-1", "--field", "region=mars"],
+        &["--field", "ticket=CHG-1", "--field", "region=eu-1", "--field", "count=none"],
+        &["--field", "ticket=CHG-1", "--field", "region=eu-1", "--field", "tickets=x"],
+    ];
+    for fields in wrong {
+        let arguments: Vec<&str> = ["approve", run.as_str(), "gate"].iter().chain(fields).copied().collect();
+        test.runbook(&arguments).exits(2);
+    }
+    assert!(test.journal(&run).of("gate_answered", "gate").is_empty());
+    test.runbook(&["approve", &run, "--field", "ticket=CHG-7", "--field", "region=eu-2", "--resume"])
+        .succeeds();
+    assert_eq!(test.ledger(), [format!("CHG-7 3 eu-2 {}", me())]);
+    let journal = test.journal(&run);
+    let fields = &journal.one("gate_answered", "gate")["fields"];
+    assert_eq!(fields, &serde_json::json!({"ticket": "CHG-7", "count": 3, "region": "eu-2"}));
+    // A required field can't be given ahead of time.
+    test.runbook(&["run", "main", "--approve", "gate=x"]).exits(5).stderr_has("ticket");
+    // A no needs none.
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["reject", &run, "--reason", "no"]).succeeds();
+}
+
+#[test]
+fn fields_are_asked_one_by_one_at_the_prompt() {
+    let test = with_fields();
+    let mut terminal = Terminal::start(test.command(&["run", "main"]));
+    terminal.await_text("approve, reject");
+    terminal.type_line("approve");
+    terminal.await_text("because");
+    terminal.type_line("");
+    terminal.await_text("The change");
+    terminal.await_text("ticket (");
+    terminal.type_line("nonsense");
+    terminal.await_text("does not match");
+    terminal.await_text("ticket (");
+    terminal.type_line("CHG-9");
+    terminal.await_text("count (");
+    terminal.type_line("");
+    terminal.await_text("region (one of eu-1, eu-2)");
+    terminal.type_line("eu-1");
+    let (code, shown) = terminal.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(test.ledger(), [format!("CHG-9 3 eu-1 {}", me())]);
+}
+
+fn triage(options: &str) -> TestEnvironment {
+    TestEnvironment::with(&format!(
+        r#"
+steps:
+  - {{id: list, run: "printf 'v2\nv1\n'"}}
+  - {{id: pick, choose: {{prompt: What is it?, options: {options}}}}}
+  - {{id: after, run: 'echo {{{{ steps.pick.choice }}}} >> "$LEDGER"'}}
+"#
+    ))
+}
+
+#[test]
+fn options_are_picked_by_name_or_number_and_a_name_wins() {
+    let cases = [
+        ("{deploy: A recent deployment, load: Traffic}", "load", "load"),
+        ("{deploy: A recent deployment, load: Traffic}", "1", "deploy"),
+        ("[a, b]", "2", "b"),
+        ("['2', '1']", "1", "1"),
+        ("steps.list.lines", "v1", "v1"),
+        ("steps.list.lines", "1", "v2"),
+        ("[cancelled, expired]", "cancelled", "cancelled"),
+    ];
+    for (options, said, expected) in cases {
+        let test = triage(options);
+        let run = test.runbook(&["run", "main"]).exits(3).run_id();
+        for wrong in ["nothing", "3", "0", ""] {
+            test.runbook(&["choose", &run, "pick", wrong]).exits(2);
+        }
+        test.runbook(&["approve", &run, "pick"]).exits(2);
+        test.runbook(&["choose", &run, "pick", said]).succeeds();
+        test.runbook(&["resume", &run]).succeeds();
+        assert_eq!(test.ledger(), [expected], "{options} {said}");
+        assert_eq!(test.journal(&run).finished("pick")["choice"], expected);
+        test.runbook(&["choose", &run, "pick", "other"]).exits(5);
+    }
+    let test = triage("[a, b]");
+    test.runbook(&["run", "main", "--answer", "pick=b"]).succeeds();
+    assert_eq!(test.ledger(), ["b"]);
+    test.runbook(&["run", "main", "--answer", "pick=c"]).exits(2);
+}
+
+#[test]
+fn an_empty_or_duplicate_list_fails_the_step() {
+    for (options, why) in [
+        ("steps.list.stderr | lines", "empty"),
+        ("steps.list.lines + steps.list.lines", "twice"),
+        ("steps.list.exit_code", "no list"),
+    ] {
+        let test = triage(options);
+        let run = test.runbook(&["run", "main"]).exits(1).run_id();
+        let reason = test.journal(&run).reason("pick");
+        assert!(reason.starts_with("template") && reason.contains(why), "{reason}");
+    }
+}
+
+#[test]
+fn an_option_is_picked_at_the_prompt() {
+    let test = triage("{deploy: A recent deployment, load: Traffic}");
+    let mut terminal = Terminal::start(test.command(&["run", "main"]));
+    terminal.await_text("What is it?");
+    terminal.await_text("1. deploy: A recent deployment");
+    terminal.await_text("an option's name or number");
+    terminal.type_line("3");
+    terminal.await_text("is no answer");
+    terminal.type_line("2");
+    terminal.await_text("because");
+    terminal.type_line("");
+    let (code, shown) = terminal.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(test.ledger(), ["load"]);
+}
+
+fn asked(more: &str) -> TestEnvironment {
+    TestEnvironment::with(&format!(
+        "\nsteps:\n  - {{id: first, ask: {{prompt: Really?{more}}}, run: 'echo first >> \"$LEDGER\"'}}\n{AFTER}"
+    ))
+}
+
+#[test]
+fn ask_lets_a_step_run_or_skips_it() {
+    let test = asked("");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    assert!(test.ledger().is_empty());
+    let journal = test.journal(&run);
+    assert_eq!(journal.one("gate_opened", "first")["gate"], "ask");
+    assert!(journal.of("step_started", "first").is_empty(), "it is asked before the step");
+    test.runbook(&["answer", &run, "first", "maybe"]).exits(2);
+    test.runbook(&["answer", &run, "first", "yes"]).succeeds();
+    test.runbook(&["answer", &run, "first", "yes"]).succeeds();
+    assert!(test.ledger().is_empty(), "answering runs nothing");
+    test.runbook(&["resume", &run]).succeeds();
+    assert_eq!(test.ledger(), ["first", "after"]);
+    assert_eq!(test.journal(&run).of("gate_opened", "first").len(), 1, "settled once");
+
+    let test = asked("");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["answer", &run, "first", "no", "--reason", "not today", "--resume"]).succeeds();
+    assert_eq!(test.ledger(), ["after"]);
+    assert_eq!(test.step_outcome(&run, "first"), "skipped");
+    let skipped = test.journal(&run).one("step_skipped", "first").clone();
+    assert!(skipped["reason"].as_str().unwrap().contains("not today"), "{skipped}");
+    assert_eq!(skipped["by"], me().as_str());
+
+    for (word, ledger) in [("yes", &["first", "after"][..]), ("no", &["after"])] {
+        let test = asked("");
+        test.runbook(&["run", "main", "--answer", &format!("first={word}")]).succeeds();
+        assert_eq!(test.ledger(), ledger);
+    }
+    let mut terminal = Terminal::start(test.command(&["run", "main"]));
+    terminal.await_text("Really?");
+    terminal.await_text("yes, no");
+    terminal.type_line("yes");
+    terminal.await_text("because");
+    terminal.type_line("");
+    assert_eq!(terminal.finish().0, 0);
+}
+
+#[test]
+fn what_expires_while_no_process_lives_is_expired_on_resume_and_once() {
+    for (on_expiry, code, outcome) in [("reject", 4, "rejected"), ("fail", 1, "failed")] {
+        let test = TestEnvironment::with(&approval(&format!("expires: 1ms, on_expiry: {on_expiry}")));
+        let run = test.runbook(&["run", "main"]).whatever_status().run_id();
+        test.runbook(&["resume", &run]).whatever_status();
+        assert_eq!(test.step_outcome(&run, "gate"), outcome);
+        let journal = test.journal(&run);
+        assert_eq!(journal.one("gate_closed", "gate")["result"], "expired");
+        assert!(journal.reason("gate").starts_with("expired"));
+        let test = TestEnvironment::with(&approval(&format!("expires: 300ms, on_expiry: {on_expiry}")));
+        test.runbook(&["run", "main", "--wait"]).exits(code);
+        assert!(test.ledger().is_empty());
+    }
+    let test = asked(", expires: 200ms");
+    test.runbook(&["run", "main", "--wait"]).succeeds();
+    assert_eq!(test.ledger(), ["after"]);
+    let test = asked(", expires: 200ms, on_expiry: fail");
+    let run = test.runbook(&["run", "main", "--wait"]).exits(1).run_id();
+    assert!(test.ledger().is_empty());
+    assert!(test.journal(&run).reason("first").starts_with("expired"));
+}
+
+#[test]
+fn an_overrun_deadline_is_recorded_once_and_kills_nothing() {
+    let test = TestEnvironment::with("\nsteps:\n  - {id: slow, deadline: 50ms, run: 'sleep 0.5'}\n");
+    let run = test.runbook(&["run", "main"]).succeeds().run_id();
+    test.journal(&run).one("deadline_passed", "slow");
+    let test = TestEnvironment::with("\nsteps:\n  - {id: quick, deadline: 1h, run: 'true'}\n");
+    let run = test.runbook(&["run", "main"]).succeeds().run_id();
+    assert!(test.journal(&run).kind("deadline_passed").is_empty());
+}
+
+#[test]
+fn of_twenty_answers_at_once_one_decides_and_all_are_told_the_truth() {
+    let test = TestEnvironment::with(&approval("expires: 1h"));
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    let answers: Vec<_> = (0..20)
+        .map(|number| {
+            let reason = format!("number {number}");
+            let word = if number % 2 == 0 { "approve" } else { "reject" };
+            (word, test.spawn(&[word, &run, "gate", "--reason", &reason]))
+        })
+        .collect();
+    let ended: Vec<_> =
+        answers.into_iter().map(|(word, live)| (word, live.wait().whatever_status())).collect();
+    let journal = test.journal(&run);
+    let decided = journal.one("gate_closed", "gate")["result"].as_str().unwrap().to_owned();
+    journal.one("gate_answered", "gate");
+    for (word, output) in ended {
+        let told = if word == decided { 0 } else { 5 };
+        assert_eq!(output.code(), told, "{word} where {decided} was decided: {output}");
+    }
+}
+
+#[test]
+fn a_quorum_prompt_shows_who_may_and_who_has() {
+    let test = TestEnvironment::with(&approval("quorum: 2, from: ['group:ops'], self: true"));
+    let keys = signers(&test, &format!("  cleo: {{users: [{}]}}\ngroups: {{ops: [ana, bob, cleo]}}\n", me()));
+    let mut terminal = Terminal::start(test.command(&["run", "main"]));
+    terminal.await_text("group:ops (ana, bob, cleo)");
+    terminal.await_text("0 of 2");
+    terminal.type_line("approve");
+    terminal.await_text("because");
+    terminal.type_line("");
+    terminal.await_text("1 of 2");
+    terminal.await_text("(cleo)");
+    let run = eventually("the run", || test.runs().first().cloned());
+    test.runbook(&["approve", &run, &keys[1]]).succeeds();
+    let (code, shown) = terminal.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(test.journal(&run).finished("gate")["by"], serde_json::json!(["cleo", "bob"]));
+}
+
+#[test]
+fn manual_work_takes_fields_and_evidence() {
+    let test = TestEnvironment::with(
+        r#"
+steps:
+  - id: work
+    manual: {prompt: Do it, evidence: required, fields: {serial: {type: integer}}, confirm: typed}
+  - {id: after, run: 'echo {{ steps.work.fields.serial + 1 }} >> "$LEDGER"'}
+"#,
+    );
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["done", &run, "work", "--field", "serial=4"]).exits(2).stderr_has("evidence");
+    test.runbook(&["done", &run, "work", "--note", "seen"]).exits(2).stderr_has("serial");
+    test.runbook(&["done", &run, "work", "--note", "seen", "--field", "serial=4", "--resume"]).succeeds();
+    assert_eq!(test.ledger(), ["5"]);
+}
+
+#[test]
+fn the_message_says_what_voided_an_approval() {
+    let test = TestEnvironment::with(
+        r#"
+steps:
+  - {id: gate, approve: {prompt: Run the script?}}
+  - {id: use, run: sh script.sh, inputs: [script.sh]}
+"#,
+    );
+    test.write("script.sh", "echo good >> \"$LEDGER\"\n");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &run, "gate"]).succeeds();
+    test.write("script.sh", "echo evil >> \"$LEDGER\"\n");
+    test.runbook(&["resume", &run]).exits(3).stdout_or_stderr_has("script.sh changed");
+    assert!(test.ledger().is_empty());
+}
