@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::helpers::{Terminal, TestEnvironment, eventually};
+use crate::helpers::{Server, Terminal, TestEnvironment, eventually};
 
 /// The operating system's user that the tests run as.
 fn me() -> String {
@@ -527,4 +527,45 @@ steps:
     test.write("script.sh", "echo evil >> \"$LEDGER\"\n");
     test.runbook(&["resume", &run]).exits(3).stdout_or_stderr_has("script.sh changed");
     assert!(test.ledger().is_empty());
+}
+
+#[test]
+fn escalations_tell_who_is_waited_for_and_how_to_answer_once() {
+    let server = Server::start(|_| (200, String::new()));
+    let project = format!(
+        "channels:\n  lead: {{webhook: {{url: '{}'}}}}\n  cto: {{command: [sh, -c, 'printf %s \"$1\" >> TOLD', sh, '{{{{ message }}}}']}}\nescalation: {{p0: [{{after: 0s, notify: lead}}, {{after: 9h, notify: cto}}]}}\n",
+        server.url("/page")
+    );
+    let test = with_project(&project, &approval("escalate: p0"));
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    let bodies = server.bodies();
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    for part in [run.as_str(), "Go?", &format!("runbook approve {run} gate")] {
+        assert!(bodies[0].contains(part), "`{part}` is missing: {}", bodies[0]);
+    }
+    let journal = test.journal(&run);
+    assert_eq!(journal.one("escalated", "gate")["notify"], "lead");
+    test.runbook(&["resume", &run]).exits(3);
+    assert_eq!(server.bodies().len(), 1, "it was told already");
+    assert_eq!(test.journal(&run).of("escalated", "gate").len(), 1);
+
+    // Of a step that runs too long, by a command.
+    let slow = "\nsteps:\n  - {id: slow, escalate: [{after: 1ms, notify: cto}], run: 'until [ -s \"$LEDGER.told\" ]; do sleep 0.05; done'}\n";
+    let test = TestEnvironment::with(slow);
+    let told = test.outside("ledger.told");
+    test.write("runbooks/project.yaml", &project.replace("TOLD", &told.display().to_string()));
+    let run = test.runbook(&["run", "main"]).succeeds().run_id();
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains(&run) && told.contains("slow"), "{told}");
+}
+
+#[test]
+fn a_channel_that_fails_stops_nothing() {
+    let server = Server::start(|_| (500, "down".into()));
+    let project = format!("channels:\n  lead: {{webhook: {{url: '{}'}}}}\n", server.url("/page"));
+    let test = with_project(&project, &approval("escalate: [{after: 0s, notify: lead}]"));
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["approve", &run, "--resume"]).succeeds();
+    assert_eq!(test.ledger(), ["after"]);
+    assert_eq!(server.request_count(), 1);
 }

@@ -5,6 +5,7 @@
 //! handed to a process or a server holds their values.
 
 mod context;
+mod escalation;
 mod launch;
 mod leaf;
 mod question;

@@ -143,6 +143,8 @@ pub(super) struct Dispatcher<'o> {
     pub(super) lock_standings: BTreeMap<usize, LockStanding>,
     /// When a window opens that a step waits for.
     pub(super) wake_at: Option<Moment>,
+    /// Messages on their way that no step waits for.
+    pub(super) asides: tokio::task::JoinSet<()>,
     /// Steps whose survivors are waited for.
     outlasting: BTreeSet<usize>,
     pub(super) messages: UnboundedSender<Message>,
@@ -257,6 +259,7 @@ impl<'o> Dispatcher<'o> {
             survivors: parts.survivors,
             lock_standings: parts.lock_standings,
             wake_at: None,
+            asides: tokio::task::JoinSet::new(),
             outlasting: BTreeSet::new(),
             messages,
             inbox,
@@ -303,6 +306,8 @@ impl<'o> Dispatcher<'o> {
             self.commit();
         }
         self.asking = None;
+        // Each has a clock of its own: a message that was recorded as told is not lost with the process.
+        while self.asides.join_next().await.is_some() {}
         self.end()
     }
 
@@ -548,6 +553,7 @@ impl<'o> Dispatcher<'o> {
             EventKind::StepStarted { step, attempt, slot, .. } => self.start(step, *attempt, *slot),
             EventKind::AttemptReissued { step, attempt, slot, .. } => self.start(step, *attempt, Some(*slot)),
             EventKind::StepFinished { step, .. } => self.forget_busy_lock(step),
+            EventKind::Escalated { step, notify, .. } => self.escalate(step, notify),
             EventKind::CancelRequested { by, .. } => {
                 self.order_all(&format!("stopped: cancelled by {by}"));
             }

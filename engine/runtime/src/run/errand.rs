@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use runbook_core::event::Outcome;
+use runbook_core::id::StepId;
 use runbook_core::plan::Action;
 use runbook_core::render::{Delivery, HttpCall, Measured, Notification, SecretView};
 use runbook_core::schedule::AttemptResult;
@@ -318,9 +319,15 @@ impl Dispatcher<'_> {
         self.keep_or_finish(step, attempt, result);
     }
 
+    /// Tells the channel of an escalation who is waited for, and how to answer.
+    pub(super) fn escalate(&mut self, id: &StepId, channel: &str) {
+        let Some(step) = self.state.index_of(id) else { return };
+        let notification = self.texts.escalation(&self.state.plan, &self.state, step);
+        self.tell_aside(step, channel, &notification);
+    }
+
     /// Tells a channel something beside the steps, as an escalation does: what becomes of it is only logged.
-    #[expect(dead_code, reason = "escalations are told by it")]
-    pub(super) fn tell_aside(&self, about: usize, channel: &str, notification: &Notification) {
+    fn tell_aside(&mut self, about: usize, channel: &str, notification: &Notification) {
         let secrets = std::sync::Arc::clone(&self.workshop.secrets);
         let real = |name: &str| value_of(&secrets, name);
         let view = SecretView::Real(&real);
@@ -344,7 +351,7 @@ impl Dispatcher<'_> {
             background: false,
         };
         let (workshop, channel) = (self.workshop.clone(), channel.to_owned());
-        tokio::spawn(async move {
+        self.asides.spawn(async move {
             // What its command prints is nobody's output.
             let (messages, _nobody) = tokio::sync::mpsc::unbounded_channel();
             let told = deliver(&workshop, &attempt, &delivery, Some(ASIDE_TIMEOUT), &messages).await;

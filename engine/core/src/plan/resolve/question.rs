@@ -7,7 +7,7 @@ use crate::document::model::{self as document, Choices, ParamSpec, Step};
 use crate::document::text::{Named, Text};
 use crate::plan::model::{EvidenceRule, OnExpiry, Options, Question};
 use crate::plan::names::Place;
-use crate::plan::people;
+use crate::plan::people::{self, Escalation};
 
 impl Resolver<'_> {
     pub(super) fn approve(&mut self, step: &Step, approve: &document::Approve, place: Place<'_>) -> Question {
@@ -99,11 +99,7 @@ impl Resolver<'_> {
         let prompt = gate.prompt.as_ref().or(step.title.as_ref()).unwrap_or(&step.id);
         let names = gate.from.as_deref().unwrap_or_default();
         let from = people::from(names, &self.checker.declared.project, &mut self.checker.report);
-        let escalate = people::escalation(
-            gate.escalate.as_ref(),
-            &self.checker.declared.project,
-            &mut self.checker.report,
-        );
+        let escalate = self.escalation(gate.escalate.as_ref());
         Question {
             prompt: prompt.to_string(),
             details: gate.details.as_ref().map(Text::to_string),
@@ -119,6 +115,25 @@ impl Resolver<'_> {
             escalate,
             ..Question::default()
         }
+    }
+
+    fn channel_named(&self, name: &str) -> Option<Text> {
+        let mut names = self.checker.declared.project.channels.iter().map(|(name, _)| name);
+        names.find(|known| known.as_str() == name).cloned()
+    }
+
+    /// An escalation, with the channels that it tells taken into the plan.
+    pub(super) fn escalation(&mut self, escalate: Option<&document::Escalate>) -> Vec<Escalation> {
+        let project = &self.checker.declared.project;
+        let rungs = people::escalation(escalate, project, &mut self.checker.report);
+        for rung in &rungs {
+            // One that isn't there has been reported where it is named.
+            let named = self.channel_named(&rung.notify);
+            if let Some(name) = named {
+                self.use_channel(&name);
+            }
+        }
+        rungs
     }
 
     fn fields(&mut self, fields: &Named<ParamSpec>, place: Place<'_>) -> IndexMap<String, ParamSpec> {

@@ -15,7 +15,6 @@ use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, SecretSour
 use crate::plan::names::{
     COMMAND_NAMES, Environment, HTTP_ANSWER_NAMES, Place, RUN_AT_THE_TOP, Reach, probe_names,
 };
-use crate::plan::people;
 use crate::plan::selection::Selection;
 use crate::template::{Context, Scope, SecretUse, Template, Value, value_from_json};
 
@@ -239,11 +238,7 @@ impl<'d> Resolver<'d> {
         let tags = self.inherited.tags.clone();
         let guards = self.guards_of_step(step, &tags, place);
         let ask = self.ask(step, place);
-        let escalate = people::escalation(
-            step.escalate.as_ref(),
-            &self.checker.declared.project,
-            &mut self.checker.report,
-        );
+        let escalate = self.escalation(step.escalate.as_ref());
         let outputs = self.outputs(step, place);
         let inputs = self.inputs(step);
         let defaults = &runbook.defaults;

@@ -1,0 +1,66 @@
+//! What an escalation tells: which run, which step, what is asked, and the command that answers it.
+
+use super::launch::Texts;
+use super::leaf::Notification;
+use crate::event::Gate;
+use crate::plan::Plan;
+use crate::schedule::needs_reason;
+use crate::state::{OpenGate, RunState};
+use crate::template::quote_for_display;
+
+impl Texts {
+    /// The message of a rung of an escalation about a step: of its open question where it has one, else of the step itself.
+    #[must_use]
+    pub fn escalation(&self, plan: &Plan, state: &RunState, step: usize) -> Notification {
+        let (run, id, runbook) = (self.facts.id.as_str(), &plan.steps[step].id, &plan.runbook);
+        let (title, message) = match state.gates.get(&step) {
+            Some(gate) => {
+                let until = gate.expires_at.map(|end| format!(", until {end}")).unwrap_or_default();
+                let mut message = format!(
+                    "{runbook} (run {run}) waits at {id} since {}{until}: {}",
+                    gate.opened_at, gate.prompt
+                );
+                for command in commands(run, id.as_str(), gate) {
+                    message.push_str("\n  ");
+                    message.push_str(&command);
+                }
+                (format!("{runbook}: {id} waits for an answer"), message)
+            }
+            None => {
+                let late = if state.steps[step].deadline_passed { ", past its deadline" } else { "" };
+                let since = state.steps[step].started_at.or(state.steps[step].could_start_at);
+                let since = since.map(|at| format!(" since {at}")).unwrap_or_default();
+                let message =
+                    format!("{runbook} (run {run}): {id} is unfinished{since}{late}\n  runbook status {run}");
+                (format!("{runbook}: {id} is unfinished"), message)
+            }
+        };
+        Notification { message, title, severity: "warning".to_owned() }
+    }
+}
+
+/// The commands that answer a question, by each of its words.
+fn commands(run: &str, step: &str, gate: &OpenGate) -> Vec<String> {
+    let command = |word: &str, rest: &[&str]| {
+        let mut command = format!("runbook {word} {run} {step}");
+        for part in rest {
+            command.push(' ');
+            command.push_str(&quote_for_display(part));
+        }
+        command
+    };
+    match gate.gate {
+        Gate::Approve => vec![command("approve", &[]), command("reject", &["--reason", "WHY"])],
+        Gate::Manual => {
+            vec![command("done", &["--all"]), command("done", &["--failed", "--reason", "WHY"])]
+        }
+        Gate::Choose => gate.words.iter().map(|option| command("choose", &[option])).collect(),
+        _ => {
+            let words = gate.words.iter().map(|word| {
+                let why: &[&str] = if needs_reason(gate.gate, word) { &["--reason", "WHY"] } else { &[] };
+                command("answer", &[&[word.as_str()], why].concat())
+            });
+            words.collect()
+        }
+    }
+}
