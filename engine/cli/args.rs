@@ -8,8 +8,8 @@ use runbook_core::event::AheadAnswer;
 use runbook_core::id::StepId;
 
 use crate::commands::{
-    answer, cancel, list, lock, logs, note, plan, resume, run, runs, schema, show, status, validate, verify,
-    watch,
+    answer, cancel, completions, doctor, init, list, lock, logs, man, new, note, plan, resume, run, runs,
+    schema, show, status, validate, verify, watch,
 };
 
 /// Runs operations procedures: a YAML graph of checks, commands and approvals, with a recorded, resumable run log.
@@ -71,27 +71,21 @@ pub(crate) enum Command {
     Verify(verify::Options),
     /// The JSON Schema of runbooks
     Schema(schema::Options),
+    /// Start a runbook
+    New(new::Options),
+    /// Start a project
+    Init(init::Options),
+    /// What is wrong with this set-up
+    Doctor(doctor::Options),
+    /// What makes a shell complete the words of this command
+    Completions(completions::Options),
+    /// The manual pages
+    Man(man::Options),
 }
 
 /// The commands of the contract that later versions have.
-const LATER: [&str; 16] = [
-    "rollback",
-    "report",
-    "diff",
-    "stats",
-    "lint",
-    "test",
-    "graph",
-    "import",
-    "export",
-    "new",
-    "init",
-    "completions",
-    "man",
-    "doctor",
-    "gc",
-    "serve",
-];
+const LATER: [&str; 11] =
+    ["rollback", "report", "diff", "stats", "lint", "test", "graph", "import", "export", "gc", "serve"];
 
 /// Whether later versions have this command.
 pub(crate) fn comes_later(command: &str) -> bool {

@@ -30,6 +30,8 @@ pub(crate) struct Environment {
     pub(crate) state_variable: Option<PathBuf>,
     /// The clock to go by instead of the machine's: for tests alone, and only in builds for them, since it would open every window.
     pub(crate) test_clock: Option<runbook_core::moment::Moment>,
+    /// The folders of programs.
+    pub(crate) path: Vec<PathBuf>,
     /// Where a job on GitHub collects its summary.
     pub(crate) github_summary: Option<PathBuf>,
 }
@@ -64,6 +66,7 @@ impl Environment {
                 .filter(|_| cfg!(debug_assertions))
                 .and_then(|clock| clock.parse::<jiff::Timestamp>().ok())
                 .map(Into::into),
+            path: variable("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             github_summary: variable("GITHUB_STEP_SUMMARY").map(PathBuf::from),
             home,
         }
@@ -73,6 +76,12 @@ impl Environment {
     pub(crate) fn typed(&self, path: &Path) -> PathBuf {
         self.current_dir.join(path)
     }
+}
+
+/// The shell that asks what can be typed next, where one does.
+pub(crate) fn completing_shell() -> Option<String> {
+    let shell = std::env::var(crate::completion::VARIABLE).ok()?;
+    (!shell.is_empty()).then_some(shell)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use runbook_core::schedule::{Refusal, RefusalKind};
 use runbook_runtime::journal::JournalError;
 use runbook_runtime::store::lock::LockError;
-use runbook_runtime::store::{Family, ResolveError, StoreError};
+use runbook_runtime::store::{Family, ResolveError, ShareError, StoreError};
 
 use crate::exit_code;
 
@@ -109,6 +109,15 @@ fn kind_of(family: Family) -> ErrorKind {
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         Self::new(kind_of(error.family()), error.to_string()).with_cause(&error)
+    }
+}
+
+impl From<ShareError> for CommandError {
+    fn from(error: ShareError) -> Self {
+        match error {
+            ShareError::NoSuchGroup(_) => Self::usage(error.to_string()),
+            ShareError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod args;
 mod calls;
 mod commands;
+mod completion;
 mod console;
 mod context;
 mod diagnostics;
@@ -15,6 +16,7 @@ mod plan_file;
 mod planning;
 mod prompt;
 mod report;
+mod starter;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -30,9 +32,15 @@ fn main() -> ExitCode {
         let text = format!("runbook: this is a bug, please report it: {bug}\n");
         let _ = std::io::stderr().write_all(text.as_bytes());
     }));
-    let code = std::panic::catch_unwind(|| match Arguments::try_parse() {
-        Ok(arguments) => execute(arguments),
-        Err(error) => usage(&error),
+    let code = std::panic::catch_unwind(|| {
+        if let Some(shell) = environment::completing_shell() {
+            let _ = std::io::stdout().write_all(&completion::answer(&shell, std::env::args_os().collect()));
+            return exit_code::SUCCEEDED;
+        }
+        match Arguments::try_parse() {
+            Ok(arguments) => execute(arguments),
+            Err(error) => usage(&error),
+        }
     });
     ExitCode::from(code.unwrap_or(exit_code::BUG))
 }
@@ -71,6 +79,11 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
         Command::Validate(options) => commands::validate::execute(context, &options),
         Command::Verify(options) => commands::verify::execute(context, &options),
         Command::Schema(options) => commands::schema::execute(context, &options),
+        Command::New(options) => commands::new::execute(context, &options),
+        Command::Init(options) => commands::init::execute(context, &options),
+        Command::Doctor(options) => commands::doctor::execute(context, &options),
+        Command::Completions(options) => commands::completions::execute(context, &options),
+        Command::Man(options) => commands::man::execute(context, &options),
     }
 }
 

@@ -200,3 +200,143 @@ fn leaving_the_watch_leaves_the_run_alone() {
     test.release();
     live.wait().succeeds().ends("succeeded");
 }
+
+#[test]
+fn new_writes_a_runbook_that_is_valid_and_runs() {
+    let test = TestEnvironment::new();
+    let made = test.runbook(&["new", "shop/deploy", "--title", "Deploy \"it\""]).succeeds();
+    assert_eq!(made.last_line(), test.project().join("runbooks/shop/deploy.yaml").display().to_string());
+    let text = test.read("runbooks/shop/deploy.yaml");
+    let schema = text.lines().next().and_then(|line| line.strip_prefix("# yaml-language-server: $schema="));
+    let schema = test.project().join("runbooks/shop").join(schema.unwrap());
+    let schema: Value = serde_json::from_slice(&std::fs::read(schema).unwrap()).unwrap();
+    assert!(schema["properties"]["steps"].is_object());
+    test.runbook(&["validate"]).succeeds();
+    test.runbook(&["show", "deploy"]).succeeds().stdout_has("shop/deploy: Deploy \"it\"");
+    test.runbook(&["run", "deploy", "--approve", "go=test"]).exits(3);
+}
+
+#[test]
+fn new_overwrites_nothing_and_takes_only_names() {
+    let test = TestEnvironment::new();
+    let path = test.write("runbooks/mine.yaml", "precious");
+    test.runbook(&["new", "mine"]).exits(2).stderr_has("is there already");
+    test.runbook(&["new", "mine.yaml"]).exits(2);
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "precious");
+    test.write("runbooks/other.yml", "precious");
+    test.runbook(&["new", "other"]).exits(2);
+    for wrong in ["../out", "Über", "a b", "", "project"] {
+        test.runbook(&["new", wrong]).exits(2);
+    }
+    assert!(!test.project().join("out.yaml").exists());
+}
+
+#[test]
+fn new_asks_for_the_title_at_a_terminal() {
+    let test = TestEnvironment::new();
+    let mut terminal = Terminal::start(test.command(&["new", "restart-web"]));
+    terminal.await_text("Title");
+    terminal.type_line("Restart the web servers");
+    let (code, shown) = terminal.finish();
+    assert_eq!(code, 0, "{shown}");
+    assert!(test.read("runbooks/restart-web.yaml").contains("title: \"Restart the web servers\"\n"));
+}
+
+#[test]
+fn init_makes_a_project_that_runs_and_keeps_what_is_there() {
+    let test = TestEnvironment::new();
+    std::fs::remove_dir(test.project().join("runbooks")).unwrap();
+    test.runbook(&["new", "first"]).exits(2).stderr_has("runbook init");
+    test.runbook(&["init"]).succeeds().stderr_has("runbook run hello");
+    test.runbook(&["validate"]).succeeds();
+    test.runbook(&["run", "hello", "--approve", "ask=yes"]).succeeds().ends("succeeded");
+    test.write("runbooks/hello.yaml", "steps: [{id: mine, run: 'true'}]\n");
+    test.runbook(&["init"]).succeeds().stderr_has("hello.yaml was there already");
+    assert!(test.read("runbooks/hello.yaml").contains("mine"));
+}
+
+#[test]
+fn doctor_is_content_with_a_sound_set_up() {
+    let test = TestEnvironment::with("steps: [{id: a, run: 'true'}]\n");
+    let page = test.runbook(&["doctor"]).succeeds();
+    for part in
+        ["shell: ", "belongs to", "can be locked and flushed", "MiB are free", "1 runbook without mistakes"]
+    {
+        assert!(page.stdout.contains(part), "{part} in {page}");
+    }
+    let json = test.runbook(&["doctor", "--format", "json"]).succeeds().json();
+    assert_eq!(json["ok"], true);
+    assert!(test.state_files().is_empty(), "{:?}", test.state_files());
+}
+
+#[test]
+fn doctor_finds_what_is_wrong() {
+    use std::os::unix::fs::PermissionsExt;
+    let test = TestEnvironment::with("steps: [{id: a, rnu: 'true'}]\n");
+    test.runbook(&["doctor"]).exits(1).stdout_has("1 of 1 runbook have mistakes: main");
+    let test = TestEnvironment::new();
+    std::fs::set_permissions(test.state(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    test.runbook(&["doctor"]).exits(1).stdout_has("can be written by others");
+    let test = TestEnvironment::new().variable("PATH", "/nowhere");
+    test.runbook(&["doctor"]).exits(1).stdout_has("neither bash nor sh");
+}
+
+#[test]
+fn man_writes_a_page_a_command() {
+    let test = TestEnvironment::new();
+    test.runbook(&["man"]).succeeds().stdout_has(".TH").stdout_has("runbook\\-resume(1)");
+    test.runbook(&["man", "resume"]).succeeds().stdout_has("\\-\\-retry");
+    test.runbook(&["man", "nothing"]).exits(2);
+    test.runbook(&["man", "-o", "pages"]).succeeds();
+    for page in ["runbook.1", "runbook-run.1", "runbook-doctor.1"] {
+        assert!(test.read(&format!("pages/{page}")).contains(".SH SYNOPSIS"), "{page}");
+    }
+}
+
+/// What bash would be offered at the end of a line.
+fn offered(test: &TestEnvironment, line: &[&str]) -> Vec<String> {
+    let words: Vec<&str> = ["--"].iter().chain(line).copied().collect();
+    let mut command = test.command(&words);
+    command.env("RUNBOOK_COMPLETE", "bash").env("_CLAP_IFS", "\n");
+    command.env("_CLAP_COMPLETE_INDEX", (line.len() - 1).to_string());
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn completion_knows_commands_runbooks_parameters_runs_and_open_questions() {
+    let test = TestEnvironment::with(
+        "params: {slot: {choices: [blue, green], default: blue}}\nsteps:\n  - {id: look, run: 'true'}\n  - {id: gate, approve: Go on?}\n",
+    );
+    test.runbook_named("shop/deploy", "steps: [{id: a, run: 'true'}]\n");
+    test.runbook(&["run", "deploy"]).succeeds();
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    assert_eq!(offered(&test, &["runbook", "stat"]), ["status"]);
+    assert_eq!(offered(&test, &["runbook", "run", ""])[..3], ["main", "shop/deploy", "deploy"]);
+    assert_eq!(offered(&test, &["runbook", "run", "main", "-p", ""]), ["slot=blue", "slot=green"]);
+    // Only one run has a question.
+    let runs: Vec<String> =
+        offered(&test, &["runbook", "approve", ""]).into_iter().filter(|it| !it.starts_with('-')).collect();
+    assert_eq!(runs, ["last".to_owned(), run.clone()]);
+    let is_step = |offers: Vec<String>| -> Vec<String> {
+        offers.into_iter().filter(|offer| !offer.starts_with('-')).collect()
+    };
+    assert_eq!(is_step(offered(&test, &["runbook", "approve", &run, ""])), ["gate"]);
+    assert_eq!(is_step(offered(&test, &["runbook", "logs", &run, ""])), ["look", "gate"]);
+    assert_eq!(is_step(offered(&test, &["runbook", "resume", &run, "--retry", "l"])), ["look"]);
+}
+
+#[test]
+fn completions_are_a_script_for_each_shell() {
+    let test = TestEnvironment::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        test.runbook(&["completions", shell]).succeeds().stdout_has("RUNBOOK_COMPLETE");
+    }
+    test.runbook(&["completions", "cmd"]).exits(2);
+    // Bash takes it.
+    let script = test.runbook(&["completions", "bash"]).succeeds().stdout;
+    let status =
+        std::process::Command::new("bash").args(["-euc", &format!("{script}\ncomplete -p runbook")]).output();
+    assert!(status.unwrap().status.success());
+}

@@ -26,5 +26,6 @@ mod results;
 mod resume;
 mod secrets;
 mod shapes;
+mod sharing;
 mod stopping;
 mod structure;

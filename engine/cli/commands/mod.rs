@@ -2,10 +2,15 @@
 
 pub(crate) mod answer;
 pub(crate) mod cancel;
+pub(crate) mod completions;
 mod deliver;
+pub(crate) mod doctor;
+pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod new;
 pub(crate) mod note;
 pub(crate) mod plan;
 pub(crate) mod resume;

@@ -112,9 +112,10 @@ impl ErrandTask {
         let json = serde_json::from_str(&body).unwrap_or(Value::Null);
         values.insert("json".to_owned(), json);
         let path = self.workshop.dir.log_path(&self.attempt.step, self.attempt.number);
+        let mode = self.workshop.dir.file_mode();
         let (limit, text) = (self.attempt.log_limit, body.clone());
         let written = tokio::task::spawn_blocking(move || {
-            let mut log = LogWriter::new(path, 0o600, limit);
+            let mut log = LogWriter::new(path, mode, limit);
             log.append(Stream::Stdout, text.as_bytes());
             log.finish(&[])
         })

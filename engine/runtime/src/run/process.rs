@@ -112,6 +112,7 @@ impl Workshop {
         spec.timeout = attempt.timeout;
         spec.grace = attempt.grace;
         spec.log = attempt.logged.then(|| self.dir.log_path(&attempt.step, attempt.number));
+        spec.log_mode = self.dir.file_mode();
         spec.log_limit = attempt.log_limit;
         spec.output_file = output_file;
         spec.secrets = (*self.secrets).clone();

@@ -361,7 +361,7 @@ pub async fn create(
         (ENVIRONMENT, environment_text.as_bytes()),
     ];
     directory.write_all_new(&files, store.runs())?;
-    Witness::create(&dir.witness_path(), 0o600)?;
+    Witness::create(&dir.witness_path(), dir.file_mode())?;
     dir.files()?;
     let at = now();
     let created = EventKind::RunCreated {

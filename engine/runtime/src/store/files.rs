@@ -16,13 +16,14 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::error::StoreError;
-use super::mode;
+use super::mode::{self, Reach};
 
 /// An open folder of the state directory. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Directory {
     handle: Arc<OwnedFd>,
     path: Arc<Path>,
+    reach: Reach,
 }
 
 impl Directory {
@@ -35,7 +36,13 @@ impl Directory {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .map_err(|errno| StoreError::io("open", path, errno))?;
-        Ok(Self { handle: Arc::new(handle), path: path.into() })
+        let status = rustix::fs::fstat(&handle).map_err(|errno| StoreError::io("stat", path, errno))?;
+        Ok(Self { handle: Arc::new(handle), path: path.into(), reach: Reach::of(status.st_mode) })
+    }
+
+    /// Who shares it.
+    pub(crate) fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// Where it is, for messages.
@@ -53,7 +60,7 @@ impl Directory {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(&*self.handle, name, flags, Mode::empty())
             .map_err(|errno| self.opening(name, &path, errno))?;
-        Ok(Self { handle: Arc::new(handle), path: path.into() })
+        Ok(Self { handle: Arc::new(handle), path: path.into(), reach: self.reach })
     }
 
     /// Creates a folder in this one that must not be there yet. Not durable
@@ -65,7 +72,13 @@ impl Directory {
         let path = self.join(name)?;
         rustix::fs::mkdirat(&*self.handle, name, mode::DIRECTORY)
             .map_err(|errno| StoreError::io("create", &path, errno))?;
-        self.subdirectory(name)
+        let created = self.subdirectory(name)?;
+        if self.reach == Reach::Group {
+            // The user's mask is meant for other folders.
+            rustix::fs::fchmod(&created, Mode::from_bits_truncate(mode::SHARED))
+                .map_err(|errno| StoreError::io("change the mode of", &path, errno))?;
+        }
+        Ok(created)
     }
 
     /// Opens a folder in this one, creating it where it isn't there.
@@ -100,13 +113,38 @@ impl Directory {
         let path = self.join(name)?;
         // A FIFO in place of a file would block the open for ever.
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = rustix::fs::openat(&*self.handle, name, flags, mode)
-            .map_err(|errno| self.opening(name, &path, errno))?;
+        let opened = match self.reach {
+            Reach::Group if flags.contains(OFlags::CREATE) => self.open_shared(name, flags, mode),
+            Reach::Group | Reach::Owner => rustix::fs::openat(&*self.handle, name, flags, mode),
+        };
+        let file = opened.map_err(|errno| self.opening(name, &path, errno))?;
         let status = rustix::fs::fstat(&file).map_err(|errno| StoreError::io("stat", &path, errno))?;
         if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
             return Err(StoreError::refused(&path, "is not a regular file"));
         }
         Ok(File::from(file))
+    }
+
+    /// Opens or creates a file where a group shares the directory. What is there is opened without `CREATE`, which kernels refuse for
+    /// another member's file in a sticky folder (`fs.protected_regular`); what is new gets its mode whatever the user's mask.
+    fn open_shared(&self, name: &str, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        loop {
+            if !flags.contains(OFlags::EXCL) {
+                match rustix::fs::openat(&*self.handle, name, flags - OFlags::CREATE, Mode::empty()) {
+                    Err(Errno::NOENT) => {}
+                    other => return other,
+                }
+            }
+            match rustix::fs::openat(&*self.handle, name, flags | OFlags::EXCL, mode) {
+                // Somebody else was quicker.
+                Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => {}
+                Err(errno) => return Err(errno),
+                Ok(file) => {
+                    rustix::fs::fchmod(&file, self.reach.file(mode))?;
+                    return Ok(file);
+                }
+            }
+        }
     }
 
     /// Reads a whole file.
@@ -234,7 +272,7 @@ impl Directory {
         let temporary = format!(".{name}.{}.tmp", super::identity::random_tail());
         let path = self.path.join(&temporary);
         let mut file = self.create(&temporary)?;
-        let written = rustix::fs::fchmod(&file, mode)
+        let written = rustix::fs::fchmod(&file, self.reach.file(mode))
             .map_err(|errno| StoreError::io("change the mode of", &path, errno))
             .and_then(|()| file.write_all(bytes).map_err(|source| StoreError::io("write", &path, source)))
             .and_then(|()| file.sync_all().map_err(|source| StoreError::io("sync", &path, source)));

@@ -30,6 +30,18 @@ fn name_in(passwd: &str, uid: u32) -> Option<String> {
     })
 }
 
+/// The number of a group, by its name in `/etc/group` or as that number itself.
+#[must_use]
+pub fn group_id(name: &str) -> Option<u32> {
+    let group = std::fs::read("/etc/group").unwrap_or_default();
+    let group = String::from_utf8_lossy(&group);
+    let known = group.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
+    });
+    known.or_else(|| name.parse().ok())
+}
+
 /// The machine's name.
 #[must_use]
 pub fn hostname() -> String {

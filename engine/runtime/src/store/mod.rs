@@ -15,6 +15,7 @@ mod mode;
 pub mod named_lock;
 mod resolve;
 mod run_directory;
+mod share;
 mod state_directory;
 mod summary;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use resolve::ResolveError;
 pub use run_directory::{
     ARTIFACTS, ENVIRONMENT, FILES, INBOX, LOCK, LOGS, PLAN, RUNBOOK, RunDir, WITNESS, log_name, segment_name,
 };
+pub use share::{ShareError, share};
 pub use state_directory::Store;
 pub use summary::{Standing, Summary, SummaryFold, Waiting, summarize};
 pub use verify::{Problem, verify};

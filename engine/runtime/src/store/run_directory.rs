@@ -57,6 +57,12 @@ impl RunDir {
         self.directory.path()
     }
 
+    /// The mode of files in it that are written by their path: logs and witnesses.
+    #[must_use]
+    pub fn file_mode(&self) -> u32 {
+        self.directory.reach().file(super::mode::FILE).bits()
+    }
+
     /// The folder of answers; it is there from the run's creation.
     ///
     /// # Errors

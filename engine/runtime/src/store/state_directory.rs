@@ -9,7 +9,7 @@ use runbook_core::id::RunId;
 use super::error::StoreError;
 use super::files::Directory;
 use super::lock::{LockError, RunLock};
-use super::mode;
+use super::mode::{self, Reach};
 use super::run_directory::{INBOX, LOGS, RunDir};
 
 /// The folder of runs in the state directory.
@@ -122,9 +122,13 @@ impl Store {
     }
 }
 
-/// Refuses a state directory that somebody else could change.
+/// Refuses a state directory that somebody could change who doesn't share it.
 fn check_owner(root: &Directory) -> Result<(), StoreError> {
     let status = rustix::fs::fstat(root).map_err(|errno| StoreError::io("stat", root.path(), errno))?;
+    // Its group shares it on purpose; the kernel has let us in as a member.
+    if root.reach() == Reach::Group {
+        return Ok(());
+    }
     if status.st_uid != rustix::process::geteuid().as_raw() {
         let owner = super::identity::user_name(status.st_uid);
         return Err(StoreError::refused(root.path(), format!("belongs to {owner}, not to you")));
