@@ -25,6 +25,14 @@ pub(crate) struct RunbookFile {
     pub(crate) root: PathBuf,
 }
 
+impl RunbookFile {
+    /// The file of its scenarios, `NAME.test.yaml` beside it, where there is one.
+    pub(crate) fn scenarios(&self) -> Option<PathBuf> {
+        let beside = ["test.yaml", "test.yml"].map(|ending| self.path.with_extension(ending));
+        beside.into_iter().find(|path| path.is_file())
+    }
+}
+
 /// The folders of runbooks, the nearest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Library {
@@ -62,6 +70,20 @@ impl Library {
     /// All runbooks, folder by folder, by name.
     pub(crate) fn list(&self) -> Vec<RunbookFile> {
         self.folders.iter().flat_map(|folder| runbooks_in(folder)).collect()
+    }
+
+    /// Files of scenarios that stand beside no runbook.
+    pub(crate) fn stray_scenarios(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for folder in &self.folders {
+            collect(folder, DEPTH_MAX, &mut HashSet::new(), is_scenarios, &mut files);
+        }
+        files.retain(|path| {
+            let stem = path.with_extension("").with_extension("");
+            !["yaml", "yml"].iter().any(|ending| stem.with_added_extension(ending).is_file())
+        });
+        files.sort();
+        files
     }
 
     /// The runbook that a name means.
@@ -139,7 +161,7 @@ impl Library {
 /// The runbooks in a folder and below, by name.
 fn runbooks_in(folder: &Path) -> Vec<RunbookFile> {
     let mut files = Vec::new();
-    collect(folder, DEPTH_MAX, &mut HashSet::new(), &mut files);
+    collect(folder, DEPTH_MAX, &mut HashSet::new(), is_runbook, &mut files);
     let root = parent(folder);
     let mut found: Vec<RunbookFile> = files
         .into_iter()
@@ -150,7 +172,13 @@ fn runbooks_in(folder: &Path) -> Vec<RunbookFile> {
 }
 
 /// A folder that can't be read holds nothing for us; naming a file in it says why.
-fn collect(folder: &Path, depth: usize, seen: &mut HashSet<(u64, u64)>, files: &mut Vec<PathBuf>) {
+fn collect(
+    folder: &Path,
+    depth: usize,
+    seen: &mut HashSet<(u64, u64)>,
+    is_wanted: fn(&Path) -> bool,
+    files: &mut Vec<PathBuf>,
+) {
     // A link back up would go round for ever.
     let Ok(metadata) = folder.metadata() else { return };
     if depth == 0 || !seen.insert((metadata.dev(), metadata.ino())) {
@@ -163,8 +191,8 @@ fn collect(folder: &Path, depth: usize, seen: &mut HashSet<(u64, u64)>, files: &
             continue;
         }
         if path.is_dir() {
-            collect(&path, depth - 1, seen, files);
-        } else if is_runbook(&path) && path.is_file() {
+            collect(&path, depth - 1, seen, is_wanted, files);
+        } else if is_wanted(&path) && path.is_file() {
             files.push(path);
         }
     }
@@ -175,6 +203,12 @@ fn is_runbook(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
     let Some(stem) = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml")) else { return false };
     !stem.is_empty() && stem != "project" && !stem.ends_with(".test")
+}
+
+/// Whether a file's name is one of scenarios: `NAME.test.yaml`.
+fn is_scenarios(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
 
 fn name_below(folder: &Path, path: &Path) -> String {

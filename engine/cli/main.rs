@@ -77,6 +77,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
         Command::Show(options) => commands::show::execute(context, &options),
         Command::Lock(options) => commands::lock::execute(context, &options),
         Command::Validate(options) => commands::validate::execute(context, &options),
+        Command::Test(options) => commands::test::execute(context, &options),
         Command::Verify(options) => commands::verify::execute(context, &options),
         Command::Schema(options) => commands::schema::execute(context, &options),
         Command::New(options) => commands::new::execute(context, &options),

@@ -112,6 +112,26 @@ impl Loaded {
         self.by_file(validate(&self.document, &self.source, self.project_input(), &self.called))
     }
 
+    /// The plan of a scenario: with these values and nothing from the command line.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub(crate) fn rehearsed(&self, given: &IndexMap<String, GivenValue>) -> Result<Plan, Findings> {
+        let files = ProjectFiles { root: &self.file.root, folder: folder_of(&self.file) };
+        let input = BuildInput {
+            document: &self.document,
+            source: &self.source,
+            stem: self.stem(),
+            given,
+            on_failure: None,
+            selection: &Selection::default(),
+            files: &files,
+            calls: &self.called,
+            project: self.project_input(),
+        };
+        build(&input).map_err(|diagnostics| self.by_file(diagnostics))
+    }
+
     /// Mistakes with the texts that they are in: its own, the project's or one of a runbook that it calls.
     fn by_file(&self, diagnostics: Diagnostics) -> Findings {
         let project = self.project.iter().map(|(source, _)| source);

@@ -24,6 +24,7 @@ mod prompts;
 mod quoting;
 mod results;
 mod resume;
+mod scenarios;
 mod secrets;
 mod shapes;
 mod sharing;

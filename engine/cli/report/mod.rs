@@ -18,6 +18,7 @@ mod junit;
 mod lines;
 mod live;
 pub(crate) mod next;
+pub(crate) mod rehearsals;
 mod screen;
 mod sentences;
 pub(crate) mod wording;

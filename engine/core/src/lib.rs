@@ -10,6 +10,7 @@ pub mod id;
 pub mod moment;
 pub mod plan;
 pub mod render;
+pub mod scenario;
 pub mod schedule;
 pub mod source;
 pub mod state;

@@ -4,6 +4,7 @@
 //! steps printed. People and the journal see secrets by name; only what is
 //! handed to a process or a server holds their values.
 
+mod conclude;
 mod context;
 mod escalation;
 mod launch;
@@ -13,6 +14,7 @@ mod structure;
 mod until;
 mod verdict;
 
+pub use conclude::recordable;
 pub use context::{NoOutput, Recorded, RunFacts, SecretView, Stream, secret_mask};
 pub use launch::{HttpCall, Launch, ProbeCall, Texts};
 pub(crate) use launch::{dialect_of, is_plain};

@@ -16,6 +16,7 @@ mod input;
 mod judge;
 mod may;
 mod offline;
+mod progress;
 mod resume;
 mod settle;
 mod start;
@@ -34,4 +35,5 @@ pub use input::{
 pub use judge::word_of;
 pub use may::goes_on;
 pub use offline::record_answer;
+pub use progress::{Next, Progress};
 pub use resume::{ResumeRequest, check_ahead, plan_resume};

@@ -1,10 +1,4 @@
 //! A check over time: one probe after the other, until it is known.
-//!
-//! ```text
-//! looking ──holds──► holding(until) ──held long enough──► passed
-//!    │ within is over       │ one failure too many
-//!    └──────► failed ◄──────┘
-//! ```
 
 use std::time::Duration;
 
@@ -12,6 +6,7 @@ use indexmap::IndexMap;
 use runbook_core::event::EventKind;
 use runbook_core::plan::Check;
 use runbook_core::render::{Measured, ProbeCall, Verdict};
+use runbook_core::schedule::{Next, Progress};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -47,95 +42,6 @@ pub(super) struct CheckTask {
     pub looks_at_series: bool,
     /// True when the engine wants the check to end.
     pub ended: watch::Receiver<bool>,
-}
-
-/// How far a check has come: pure, so that its table can be tested.
-#[derive(Debug)]
-pub(super) struct Progress {
-    started: Instant,
-    within: Duration,
-    hold: Option<Duration>,
-    max_failures: u32,
-    holding_since: Option<Instant>,
-    failures: u32,
-}
-
-/// What to do after a sample.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Probe again.
-    Again,
-    /// It holds, and has held long enough.
-    Passed,
-    /// It is over: why, beside the sample's own reason.
-    Failed(Option<String>),
-}
-
-impl Progress {
-    /// At the start of a check.
-    #[must_use]
-    pub(super) fn new(check: &Check, now: Instant) -> Self {
-        Self {
-            started: now,
-            within: check.within.map_or(Duration::ZERO, Into::into),
-            hold: check.hold.map(Into::into),
-            max_failures: check.max_failures,
-            holding_since: None,
-            failures: 0,
-        }
-    }
-
-    /// Takes in a sample.
-    pub(super) fn sampled(&mut self, ok: bool, now: Instant) -> Next {
-        match (self.holding_since, ok) {
-            (None, true) => match self.hold {
-                None => Next::Passed,
-                Some(_) => {
-                    self.holding_since = Some(now);
-                    Next::Again
-                }
-            },
-            (None, false) => {
-                if now.duration_since(self.started) >= self.within {
-                    Next::Failed(None)
-                } else {
-                    Next::Again
-                }
-            }
-            (Some(since), _) => {
-                if !ok {
-                    self.failures += 1;
-                    if self.failures > self.max_failures {
-                        let held = now.duration_since(since).as_secs();
-                        return Next::Failed(Some(format!(
-                            "held for {held}s of the {}s it had to",
-                            self.hold_seconds()
-                        )));
-                    }
-                }
-                if now.duration_since(since) >= self.hold.unwrap_or_default() {
-                    Next::Passed
-                } else {
-                    Next::Again
-                }
-            }
-        }
-    }
-
-    /// When the next probe is due at the latest: the last one of `within` or
-    /// `hold` is made at its very end.
-    #[must_use]
-    pub(super) fn next_at(&self, every: Duration, now: Instant) -> Instant {
-        let end = match self.holding_since {
-            Some(since) => since + self.hold.unwrap_or_default(),
-            None => self.started + self.within,
-        };
-        (now + every).min(end.max(now))
-    }
-
-    fn hold_seconds(&self) -> u64 {
-        self.hold.unwrap_or_default().as_secs()
-    }
 }
 
 /// What one probe gave.
@@ -181,7 +87,7 @@ impl CheckTask {
     /// Carries the check out.
     pub(super) async fn run(mut self) -> CheckEnd {
         let started = Instant::now();
-        let mut progress = Progress::new(&self.check, started);
+        let mut progress = Progress::new(&self.check);
         let mut recorder = SampleRecorder::default();
         loop {
             let mut ended = self.ended.clone();
@@ -191,12 +97,12 @@ impl CheckTask {
             };
             let Some(verdict) = self.judge(&seen).await else { return cut_off(started, seen.measured) };
             let ok = verdict.failure.is_none();
-            let now = Instant::now();
+            let now = started.elapsed();
             let next = progress.sampled(ok, now);
             recorder.note(&self, ok, &seen.measured, verdict.failure.as_deref(), next != Next::Again);
             let failure = match next {
                 Next::Again => {
-                    let due = progress.next_at(self.check.every.into(), now);
+                    let due = started + progress.next_at(self.check.every.into(), now);
                     tokio::select! {
                         () = tokio::time::sleep_until(due) => {}
                         () = told_to_end(&mut ended) => return cut_off(started, seen.measured),
@@ -401,65 +307,4 @@ pub(super) fn shortened(value: &serde_json::Value) -> serde_json::Value {
     }
     let beginning: String = text.chars().take(SAMPLE_VALUE_CHARACTERS_MAX).collect();
     format!("{beginning}… ({count} characters)").into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(within: Option<&str>, hold: Option<&str>, max_failures: u32) -> Check {
-        let duration = |text: &str| text.parse().expect("a duration");
-        Check {
-            probe: runbook_core::plan::Probe::Tcp(String::new()),
-            expect: Vec::new(),
-            expect_success: true,
-            warn: Vec::new(),
-            within: within.map(duration),
-            every: duration("5s"),
-            hold: hold.map(duration),
-            max_failures,
-        }
-    }
-
-    fn run(check: &Check, samples: &[(u64, bool)]) -> Next {
-        let start = Instant::now();
-        let mut progress = Progress::new(check, start);
-        let mut last = Next::Again;
-        for (at, ok) in samples {
-            assert_eq!(last, Next::Again, "sampled after the end");
-            last = progress.sampled(*ok, start + Duration::from_secs(*at));
-        }
-        last
-    }
-
-    #[test]
-    fn samples_lead_to_an_end() {
-        let failed = Next::Failed(None);
-        for (check, samples, expected) in [
-            (check(None, None, 0), vec![(0, true)], &Next::Passed),
-            (check(None, None, 0), vec![(0, false)], &failed),
-            (check(Some("10s"), None, 0), vec![(0, false), (5, false), (9, true)], &Next::Passed),
-            (check(Some("10s"), None, 0), vec![(0, false), (5, false), (10, false)], &failed),
-            (check(None, Some("10s"), 0), vec![(0, true), (5, true), (10, true)], &Next::Passed),
-            (check(None, Some("10s"), 1), vec![(0, true), (5, false), (10, true)], &Next::Passed),
-            (
-                check(Some("5s"), Some("10s"), 0),
-                vec![(0, false), (5, true), (10, true), (15, true)],
-                &Next::Passed,
-            ),
-        ] {
-            assert_eq!(&run(&check, &samples), expected, "{samples:?}");
-        }
-        let last = run(&check(None, Some("10s"), 1), &[(0, true), (5, false), (9, false)]);
-        assert!(matches!(last, Next::Failed(Some(_))), "{last:?}");
-    }
-
-    #[test]
-    fn the_last_probe_is_made_at_the_very_end() {
-        let start = Instant::now();
-        let progress = Progress::new(&check(Some("7s"), None, 0), start);
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(progress.next_at(Duration::from_secs(5), at(0)), at(5));
-        assert_eq!(progress.next_at(Duration::from_secs(5), at(5)), at(7));
-    }
 }

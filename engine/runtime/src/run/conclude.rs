@@ -4,7 +4,7 @@
 use indexmap::IndexMap;
 use runbook_core::event::Outcome;
 use runbook_core::plan::{Action, Plan};
-use runbook_core::render::{Measured, Stream, Texts};
+use runbook_core::render::{Measured, Stream, Texts, recordable};
 use runbook_core::schedule::{AttemptResult, Input, KeptFile};
 use runbook_core::state::RunState;
 use serde_json::Value;
@@ -17,10 +17,6 @@ use super::process::{EndOrder, ProcessEnd, result_of, signal_name};
 use crate::capture::{self, CaptureLog, parse_outputs};
 use crate::keeper::{Ended, Exit, Verdict};
 use crate::store::RunDir;
-
-/// The largest measured value that is recorded with a step, in bytes; a larger
-/// one can be expected and warned about, not used by later steps.
-const VALUE_BYTES_MAX: usize = 256 * 1024;
 
 /// A result that waits for its artifacts.
 pub(super) struct Conclusion {
@@ -64,50 +60,12 @@ pub(super) fn conclude(
         }
     }
     let Action::Run(run) = &known.action else { return result };
-    // An expectation that names the exit code judges it in place of "0".
-    let judges_exit = Texts::mentions(&run.expect, "exit_code");
     let exited = matches!(exit.ended, Ended::Exited(_)) && exit.ended_by.is_none() && ordered.is_none();
-    let plain_exit = matches!(&result.failure, Some((Outcome::Failed, reason)) if reason.starts_with("exit"));
-    if judges_exit && exited && plain_exit {
-        result.failure = None;
-    }
-    if result.failure.is_some() || (run.expect.is_empty() && known.outputs.is_empty()) {
-        return result;
-    }
-    let measured = match measured_of(dir, plan, step, attempt, &run.expect, result.exit_code) {
-        Ok(measured) => measured,
-        Err(error) => {
-            result.failure = Some((Outcome::Failed, format!("output: {error}")));
-            return result;
-        }
-    };
-    if let Some(unmet) = texts.first_unmet(plan, state, step, &run.expect, &measured) {
-        result.failure = Some((Outcome::Failed, format!("expectation: {unmet}")));
-        return result;
-    }
-    declare_outputs(plan, state, texts, step, &measured, &mut result);
+    let exit_code = result.exit_code;
+    texts.conclude_command(plan, state, step, exited, &mut result, || {
+        measured_of(dir, plan, step, attempt, &run.expect, exit_code)
+    });
     result
-}
-
-/// Adds the step's declared `outputs` to a result.
-pub(super) fn declare_outputs(
-    plan: &Plan,
-    state: &RunState,
-    texts: &Texts,
-    step: usize,
-    measured: &Measured,
-    result: &mut AttemptResult,
-) {
-    match texts.step_outputs(plan, state, step, measured) {
-        Ok(declared) => {
-            if let Some(twice) = declared.keys().find(|name| result.outputs.contains_key(*name)) {
-                let why = format!("output: `{twice}` stands in RUNBOOK_OUTPUT and in `outputs:`");
-                result.failure = Some((Outcome::Failed, why));
-            }
-            result.outputs.extend(declared);
-        }
-        Err(error) => result.failure = Some((Outcome::Failed, format!("output: {error}"))),
-    }
 }
 
 /// What the command appended to `RUNBOOK_OUTPUT`, kept at the end of its log.
@@ -154,28 +112,6 @@ fn measured_of(
         measured.stderr = Some(read_text(dir, &known.id, attempt, Stream::Stderr)?);
     }
     Ok(measured)
-}
-
-/// Measured values as they are recorded: those that are too large are left out.
-pub(super) fn recordable(measured: &Measured) -> IndexMap<String, Value> {
-    let mut values: IndexMap<String, Value> = measured.values.clone();
-    for (name, text) in [("stdout", &measured.stdout), ("stderr", &measured.stderr)] {
-        if let Some(text) = text {
-            values
-                .entry(name.to_owned())
-                .or_insert_with(|| Value::String(text.trim_end_matches('\n').to_owned()));
-        }
-    }
-    values.retain(|_, value| value_size(value) <= VALUE_BYTES_MAX);
-    values
-}
-
-fn value_size(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::Array(_) | Value::Object(_) => value.to_string().len(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-    }
 }
 
 impl Dispatcher<'_> {
@@ -269,7 +205,7 @@ impl Dispatcher<'_> {
             end.failure.map(|failure| (Outcome::Failed, format!("expectation: {failure}")))
         };
         if result.failure.is_none() {
-            declare_outputs(&self.state.plan, &self.state, &self.texts, step, &end.measured, &mut result);
+            self.texts.declare_outputs(&self.state.plan, &self.state, step, &end.measured, &mut result);
         }
         if background {
             self.lives_on(step);

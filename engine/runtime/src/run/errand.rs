@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::check::{run_command, told_to_end};
-use super::conclude::{declare_outputs, recordable};
 use super::dispatcher::Dispatcher;
 use super::files::hex;
 use super::message::Message;
@@ -285,23 +284,11 @@ impl Dispatcher<'_> {
             let id = &self.state.plan.steps[step].id;
             self.store_broke(format!("the answer to {id} can't be recorded: {error}"));
         }
-        let mut measured = end.measured;
-        let plan = std::sync::Arc::clone(&self.state.plan);
-        let (expect, expect_success): (&[String], bool) = match &plan.steps[step].action {
-            Action::Http(http) => (&http.expect, http.expect_success),
-            _ => (&[], true),
-        };
         let failure = if end.cut_off {
             let reason = order.map_or_else(|| "stopped".to_owned(), |order| order.reason);
             Some((Outcome::Cancelled, reason))
-        } else if let Some(reason) = end.failure {
-            Some((Outcome::Failed, reason))
         } else {
-            let unmet = end
-                .shortfall
-                .filter(|_| expect_success)
-                .or_else(|| self.texts.first_unmet(&plan, &self.state, step, expect, &measured));
-            unmet.map(|unmet| (Outcome::Failed, format!("expectation: {unmet}")))
+            end.failure.map(|reason| (Outcome::Failed, reason))
         };
         let mut result = AttemptResult {
             failure,
@@ -310,13 +297,8 @@ impl Dispatcher<'_> {
             dropped_bytes: end.dropped_bytes,
             ..AttemptResult::default()
         };
-        if result.failure.is_none() {
-            declare_outputs(&plan, &self.state, &self.texts, step, &measured, &mut result);
-        }
-        // The body is in the log, and so is what is made of it.
-        measured.values.retain(|name, _| name != "body" && name != "json");
-        measured.stdout = None;
-        result.values = recordable(&measured);
+        let plan = std::sync::Arc::clone(&self.state.plan);
+        self.texts.conclude_errand(&plan, &self.state, step, end.shortfall, end.measured, &mut result);
         self.keep_or_finish(step, attempt, result);
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::decode::{Decoder, Fields, Properties, Record};
 use crate::document::record::{record, words};
-use crate::document::text::{Data, Map, Named, Text};
+use crate::document::text::{Data, Map, Named, OneOrMany, Text};
 
 record! {
     /// The scenarios of a runbook.
@@ -22,10 +22,11 @@ record! {
         required name: Text,
         /// Values of the runbook's parameters.
         default params: Named<Data> = Named::default(),
-        /// Answers to gates by step; `rollback` answers the question after a failure.
+        /// Answers to questions by step: a word, a word with its people (`approve: [alice, bob]`), or a list of answers that are given
+        /// one after the other; `expired` lets the time pass. `rollback` answers the question after a failure.
         default answers: Map<Data> = Map::default(),
-        /// What steps do instead of running, by dotted id.
-        default steps: Map<Stub> = Map::default(),
+        /// What steps do instead of running, by dotted id; a list is one after the other, for attempts or a check's probes.
+        default steps: Map<OneOrMany<Stub>> = Map::default(),
         /// What a step without a stub means.
         optional unstubbed: Unstubbed,
         /// The moment at which the run starts, in RFC 3339.
@@ -76,11 +77,13 @@ record! {
         /// Steps that did not run.
         default not_run: Vec<Text> = Vec::new(),
         /// Steps that were undone, in that order.
-        default undone: Vec<Text> = Vec::new(),
+        optional undone: Vec<Text>,
         /// Commands as people are shown them, by step.
         default commands: Map<Text> = Map::default(),
         /// Outcomes by step.
         default steps: Map<Text> = Map::default(),
+        /// Values of the runbook's `outputs`.
+        default outputs: Map<Data> = Map::default(),
     }
 }
 

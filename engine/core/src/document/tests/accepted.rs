@@ -52,8 +52,8 @@ fn the_scenarios_of_the_language_page() {
     let (scenarios, diagnostics) = parse_scenarios(&source);
     assert_eq!(shown(&source, diagnostics.into_sorted()), Vec::<String>::new());
     let scenario = &scenarios.expect("it has no mistakes").scenarios[0];
-    assert_eq!(scenario.steps.get("smoke").and_then(|stub| stub.exit_code), Some(1));
-    assert_eq!(scenario.expect.undone, ["apply"]);
+    assert_eq!(scenario.steps.get("smoke").and_then(|stubs| stubs[0].exit_code), Some(1));
+    assert_eq!(scenario.expect.undone.as_deref(), Some(&[Text::new("apply")][..]));
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! `runbook test`: the scenarios of runbooks (`language.md` §10), each rehearsed without a process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+use indexmap::IndexMap;
+use runbook_core::diagnostic::{Diagnostic, Diagnostics};
+use runbook_core::document::model::Scenario;
+use runbook_core::document::parse_scenarios;
+use runbook_core::plan::{GivenValue, Plan};
+use runbook_core::scenario::{given, mistakes, rehearse};
+use runbook_core::source::{Source, Span};
+
+use crate::context::Context;
+use crate::error::CommandError;
+use crate::exit_code;
+use crate::find::{Library, RunbookFile};
+use crate::planning::{self, Findings, Loaded};
+use crate::report::rehearsals::{self, Rehearsed};
+
+/// How many plans of one runbook are kept for scenarios with the same values.
+const PLANS_KEPT_MAX: usize = 16;
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The runbooks; the whole library when none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// A scenario that can be rehearsed.
+struct Ready {
+    runbook: String,
+    source: Source,
+    scenario: Scenario,
+    plan: Arc<Plan>,
+}
+
+/// Executes the command; the exit status.
+pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    let library = context.library()?;
+    let mut findings = Findings::new();
+    let mut ready = Vec::new();
+    for file in wanted(&library, options, &mut findings)? {
+        let Some(path) = file.scenarios() else { continue };
+        let (loaded, found) = planning::load(context, file)?;
+        findings.extend(found);
+        if let Some(loaded) = loaded {
+            prepare(context, &loaded, &path, &mut ready, &mut findings)?;
+        }
+    }
+    if planning::has_errors(&findings) {
+        return Err(planning::say(context, &findings));
+    }
+    let rehearsed: Vec<Rehearsed> = ready
+        .into_iter()
+        .map(|Ready { runbook, source, scenario, plan }| Rehearsed {
+            report: rehearse(&plan, &scenario),
+            runbook,
+            at: scenario.name.span(),
+            source,
+        })
+        .collect();
+    if let Some(junit) = &context.global.junit {
+        let path = context.environment.typed(junit);
+        std::fs::write(&path, rehearsals::junit(&rehearsed))
+            .map_err(|error| CommandError::store(format!("cannot write {}: {error}", path.display())))?;
+    }
+    context.console.print(&rehearsals::text(context, &rehearsed));
+    let passed = rehearsed.iter().all(|rehearsed| rehearsed.report.passed());
+    Ok(if passed { exit_code::SUCCEEDED } else { exit_code::FAILED })
+}
+
+/// The runbooks to be tested. Scenarios without a runbook are a finding, lest they pass unseen.
+fn wanted(
+    library: &Library,
+    options: &Options,
+    findings: &mut Findings,
+) -> Result<Vec<RunbookFile>, CommandError> {
+    if options.names.is_empty() {
+        for path in library.stray_scenarios() {
+            let shown = path.display().to_string();
+            let source = Source::new(shown.as_str(), "");
+            let mut diagnostics = Diagnostics::new();
+            let message = "there is no runbook beside these scenarios";
+            diagnostics.push(
+                Diagnostic::error(&source.shared_name(), "no-runbook", Span::default(), message)
+                    .with_help("`NAME.test.yaml` stands beside `NAME.yaml`"),
+            );
+            findings.push((source, diagnostics));
+        }
+        return Ok(library.list());
+    }
+    let mut files = Vec::new();
+    for name in &options.names {
+        // The scenarios' own file means the runbook beside it.
+        let runbook = ["yaml", "yml"].iter().find_map(|ending| {
+            name.strip_suffix(&format!(".test.{ending}")).map(|stem| format!("{stem}.{ending}"))
+        });
+        let file = library.find(runbook.as_ref().unwrap_or(name))?;
+        if file.scenarios().is_none() {
+            let expected = file.path.with_extension("test.yaml");
+            return Err(CommandError::usage(format!("`{name}` has no scenarios"))
+                .with_hint(format!("write them to {}", expected.display())));
+        }
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// Reads the scenarios of a runbook and plans it for each.
+fn prepare(
+    context: &Context,
+    loaded: &Loaded,
+    path: &Path,
+    ready: &mut Vec<Ready>,
+    findings: &mut Findings,
+) -> Result<(), CommandError> {
+    let Some(source) = planning::read(context, path, findings)? else { return Ok(()) };
+    let (scenarios, diagnostics) = parse_scenarios(&source);
+    let broken = diagnostics.has_errors();
+    findings.push((source.clone(), diagnostics));
+    let Some(scenarios) = scenarios.filter(|_| !broken) else { return Ok(()) };
+    let mut plans: Vec<(IndexMap<String, GivenValue>, Arc<Plan>)> = Vec::new();
+    for scenario in scenarios.scenarios {
+        let found = mistakes(&loaded.document, None, &scenario, &source);
+        if found.has_errors() {
+            findings.push((source.clone(), found));
+            continue;
+        }
+        let given = given(&scenario);
+        let known = plans.iter().find(|(values, _)| *values == given).map(|(_, plan)| Arc::clone(plan));
+        let plan = match known.map_or_else(|| loaded.rehearsed(&given).map(Arc::new), Ok) {
+            Ok(plan) => plan,
+            Err(found) => {
+                // The same mistakes would be found for every scenario.
+                findings.extend(found);
+                return Ok(());
+            }
+        };
+        plans.insert(0, (given, Arc::clone(&plan)));
+        plans.truncate(PLANS_KEPT_MAX);
+        findings.push((source.clone(), mistakes(&loaded.document, Some(&plan), &scenario, &source)));
+        ready.push(Ready { runbook: loaded.file.name.clone(), source: source.clone(), scenario, plan });
+    }
+    Ok(())
+}

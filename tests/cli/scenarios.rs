@@ -1,0 +1,415 @@
+//! `runbook test` (language.md §10): scenarios on the real scheduler, with a simulated clock and no process.
+
+use serde_json::Value;
+
+use crate::helpers::TestEnvironment;
+
+const PROCEDURE: &str = "
+params: {version: {type: string}}
+steps:
+  - {id: backup, run: 'echo backup >> $LEDGER'}
+  - {id: approve, approve: {prompt: 'Send {{ params.version }}?', expires: 30m}}
+  - {id: apply, run: 'deploy {{ params.version }} {{ steps.backup.outputs.file }}'}
+  - {id: smoke, run: './smoke.sh', retry: {times: 1, delay: 10s}}
+  - {id: switch, run: 'switch'}
+finally:
+  - {id: tell, run: 'tell {{ run.outcome }}'}
+";
+
+const ALL_STUBS: &str = "backup: {outputs: {file: b.sql}}, apply: {}, smoke: {}, switch: {}, tell: {}";
+
+/// The binary over a procedure and these scenarios.
+fn project(procedure: &str, scenarios: &str) -> TestEnvironment {
+    let environment = TestEnvironment::with(procedure);
+    environment.write("runbooks/main.test.yaml", &format!("scenarios:\n{scenarios}"));
+    environment
+}
+
+fn indented(keys: &str) -> String {
+    keys.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+/// One scenario of these keys over [`PROCEDURE`], as JSON: whether it passed, and what came of it.
+fn rehearse(keys: &str) -> Value {
+    rehearse_of(PROCEDURE, &format!("params: {{version: v1}}\n{keys}"))
+}
+
+fn rehearse_of(procedure: &str, keys: &str) -> Value {
+    let environment = project(procedure, &format!("  - name: it\n{}", indented(keys)));
+    let output = environment.runbook(&["test", "--format", "json"]).whatever_status();
+    let result = output.json();
+    let passed = result["scenarios"][0]["passed"].as_bool().unwrap_or_else(|| panic!("{output}"));
+    assert_eq!(output.code(), i32::from(!passed), "{output}");
+    assert_eq!(result["passed"], i64::from(passed), "{output}");
+    assert_eq!(result["failed"], i64::from(!passed), "{output}");
+    assert_eq!(environment.ledger(), Vec::<String>::new(), "no process runs");
+    assert_eq!(environment.runs(), Vec::<String>::new(), "no run is recorded");
+    result["scenarios"][0].clone()
+}
+
+#[track_caller]
+fn passes(keys: &str) -> Value {
+    let seen = rehearse(keys);
+    assert_eq!(seen["passed"], true, "{seen:#}");
+    seen
+}
+
+#[track_caller]
+fn fails_at(keys: &str, key: &str) -> Value {
+    let seen = rehearse(keys);
+    assert_eq!(seen["passed"], false, "{seen:#}");
+    let keys: Vec<&str> =
+        seen["mismatches"].as_array().unwrap().iter().map(|m| m["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, [key], "{seen:#}");
+    seen
+}
+
+#[test]
+fn steps_are_stubbed_and_answers_given() {
+    passes(&format!(
+        "answers: {{approve: {{approve: [alice, bob]}}}}
+steps: {{{ALL_STUBS}}}
+expect: {{outcome: succeeded, order: [backup, approve, apply, smoke, switch, tell]}}"
+    ));
+}
+
+#[test]
+fn expected_outcomes_are_compared() {
+    let seen = fails_at(
+        &format!("answers: {{approve: approve}}\nsteps: {{{ALL_STUBS}}}\nexpect: {{outcome: failed}}"),
+        "outcome",
+    );
+    assert_eq!(seen["mismatches"][0]["expected"], "failed");
+    assert_eq!(seen["mismatches"][0]["seen"], "succeeded");
+}
+
+#[test]
+fn order_is_a_subsequence_of_what_ran() {
+    let with = |order: &str| {
+        format!("answers: {{approve: approve}}\nsteps: {{{ALL_STUBS}}}\nexpect: {{order: {order}}}")
+    };
+    passes(&with("[backup, tell]"));
+    fails_at(&with("[apply, backup]"), "order");
+}
+
+#[test]
+fn not_run_names_steps_that_did_not_run() {
+    let with = |not_run: &str| {
+        format!(
+            "answers: {{approve: approve}}\nunstubbed: succeed\nsteps: {{apply: {{exit_code: 1}}, backup: {{outputs: {{file: b}}}}}}\nexpect: {{outcome: failed, not_run: {not_run}}}"
+        )
+    };
+    passes(&with("[smoke, switch]"));
+    fails_at(&with("[smoke, tell]"), "not_run");
+}
+
+#[test]
+fn commands_are_compared_as_people_are_shown_them() {
+    let with = |command: &str| {
+        format!(
+            "answers: {{approve: approve}}\nsteps: {{{ALL_STUBS}}}\nexpect: {{commands: {{apply: '{command}', tell: tell succeeded}}}}"
+        )
+    };
+    passes(&with("deploy v1 b.sql"));
+    fails_at(&with("deploy v2 b.sql"), "commands.apply");
+}
+
+#[test]
+fn outcomes_of_steps_are_compared() {
+    let with = |outcome: &str| {
+        format!(
+            "answers: {{approve: approve}}\nunstubbed: succeed\nsteps: {{backup: {{exit_code: 3}}}}\nexpect: {{steps: {{backup: failed, smoke: {outcome}, tell: succeeded}}}}"
+        )
+    };
+    passes(&with("blocked"));
+    fails_at(&with("succeeded"), "steps.smoke");
+}
+
+#[test]
+fn a_step_without_a_stub_is_an_error_unless_unstubbed_succeed() {
+    let seen = rehearse(
+        "answers: {approve: approve}\nsteps: {backup: {outputs: {file: b}}}\nexpect: {outcome: succeeded}",
+    );
+    assert_eq!(seen["passed"], false);
+    let errors: Vec<&str> = seen["errors"].as_array().unwrap().iter().map(|e| e.as_str().unwrap()).collect();
+    // All of them at once.
+    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert!(errors[0].starts_with("`apply` has no stub"), "{errors:?}");
+    passes(
+        "answers: {approve: approve}\nunstubbed: succeed\nsteps: {backup: {outputs: {file: b}}}\nexpect: {outcome: succeeded}",
+    );
+}
+
+#[test]
+fn a_gate_without_an_answer_parks_the_scenario() {
+    let seen = passes(
+        "unstubbed: succeed\nexpect: {outcome: waiting, not_run: [apply, tell], steps: {approve: waiting}}",
+    );
+    assert_eq!(seen["ran"], serde_json::json!(["backup", "approve"]));
+}
+
+#[test]
+fn a_rejection_rejects() {
+    passes(
+        "unstubbed: succeed\nanswers: {approve: {reject: carol, reason: too late}}\nexpect: {outcome: rejected, order: [tell], not_run: [apply]}",
+    );
+}
+
+#[test]
+fn an_answer_may_be_that_nobody_answers_in_time() {
+    let seen =
+        passes("unstubbed: succeed\nanswers: {approve: expired}\nexpect: {outcome: rejected, order: [tell]}");
+    assert_eq!(seen["duration_ms"], 30 * 60 * 1000);
+}
+
+#[test]
+fn a_word_that_is_no_answer_is_said() {
+    let seen = rehearse("unstubbed: succeed\nanswers: {approve: aprove}\nexpect: {outcome: waiting}");
+    let error = seen["errors"][0].as_str().unwrap();
+    assert!(error.contains("`aprove` is no answer to `approve`: it takes approve, reject"), "{error}");
+}
+
+#[test]
+fn at_is_when_the_run_starts() {
+    let procedure = "steps:\n  - {id: stamp, run: 'echo {{ run.started_at | date(\"%Y%m%d_%H%M\") }}'}\n";
+    let seen = rehearse_of(
+        procedure,
+        "at: 2026-11-22T02:30:00Z\nunstubbed: succeed\nexpect: {commands: {stamp: echo 20261122_0230}}",
+    );
+    assert_eq!(seen["passed"], true, "{seen:#}");
+}
+
+#[test]
+fn retries_waits_and_holds_pass_in_simulated_time() {
+    let procedure = "
+steps:
+  - {id: flaky, run: 'true', retry: {times: 1, delay: 10m, max_delay: 10m, jitter: false}}
+  - {id: pause, wait: 2h}
+  - {id: soak, check: {http: 'http://127.0.0.1:1/', every: 30s, hold: 15m}}
+  - {id: slow, run: 'true', timeout: 1h}
+";
+    let seen = rehearse_of(
+        procedure,
+        "steps: {flaky: [{exit_code: 1}, {exit_code: 0}], soak: {status: 200}, slow: {duration: 2h}}
+expect: {outcome: failed, order: [flaky, flaky, pause, soak, slow], steps: {slow: failed}}",
+    );
+    assert_eq!(seen["passed"], true, "{seen:#}");
+    assert_eq!(seen["duration_ms"], (10 + 120 + 15 + 60) * 60 * 1000);
+    let last = seen["timeline"].to_string();
+    assert!(last.contains("timeout after 1h"), "{last}");
+}
+
+#[test]
+fn stdout_stderr_and_outputs_are_what_later_steps_see() {
+    let procedure = "
+steps:
+  - {id: count, run: 'count', expect: number > 2, outputs: {twice: number * 2}}
+  - {id: data, run: 'data'}
+  - {id: use, when: 'steps.count.number > 2', run: 'use {{ steps.count.outputs.twice }} {{ steps.data.json.name }} {{ steps.count.stderr }} {{ steps.data.outputs.file }}'}
+";
+    let keys = |count: &str| {
+        format!(
+            "steps: {{count: {count}, data: {{json: {{name: zetra}}, outputs: {{file: 'a b'}}}}, use: {{}}}}"
+        )
+    };
+    let seen = rehearse_of(
+        procedure,
+        &format!(
+            "{}\nexpect: {{commands: {{use: \"use 6 zetra careful 'a b'\"}}}}",
+            keys("{stdout: \"3\\n\", stderr: careful}")
+        ),
+    );
+    assert_eq!(seen["passed"], true, "{seen:#}");
+    let seen =
+        rehearse_of(procedure, &format!("{}\nexpect: {{steps: {{count: failed}}}}", keys("{stdout: '1'}")));
+    assert_eq!(seen["passed"], true, "{seen:#}");
+    assert!(seen["timeline"].to_string().contains("number > 2"), "{seen:#}");
+}
+
+#[test]
+fn probes_and_requests_take_their_variables_from_stubs() {
+    let procedure = "
+steps:
+  - {id: api, check: {http: 'http://127.0.0.1:1/', expect: [status == 200, json.ok]}}
+  - {id: rate, check: {prometheus: {url: 'http://127.0.0.1:1', query: up}, expect: value < 0.01}, outputs: {value: value}}
+  - {id: port, check: {tcp: 'localhost:1'}}
+  - {id: post, http: {method: POST, url: 'http://127.0.0.1:1/', expect: status == 201}, outputs: {id: json.id}}
+  - {id: use, run: 'use {{ steps.post.outputs.id }} {{ steps.rate.outputs.value }}'}
+";
+    for (stubs, outcome) in [
+        (
+            "api: {status: 200, json: {ok: true}}, rate: {value: 0.001}, port: {open: true}, post: {status: 201, json: {id: 7}}",
+            "succeeded",
+        ),
+        ("api: {status: 503, json: {ok: true}}", "failed"),
+        ("api: {status: 200, json: {ok: true}}, rate: {value: 0.5}", "failed"),
+        ("rate: {value: 0.001}, port: {open: false}", "failed"),
+        ("rate: {value: 0.001}, post: {status: 200}", "failed"),
+        ("api: {exit_code: 7, stderr: connection refused}", "failed"),
+    ] {
+        let command =
+            if outcome == "succeeded" { ", commands: {use: use 7 0.001}" } else { ", not_run: [use]" };
+        let seen = rehearse_of(
+            procedure,
+            &format!("unstubbed: succeed\nsteps: {{{stubs}}}\nexpect: {{outcome: {outcome}{command}}}"),
+        );
+        assert_eq!(seen["passed"], true, "{stubs}: {seen:#}");
+    }
+}
+
+#[test]
+fn a_list_of_stubs_is_one_after_the_other_for_the_probes_of_a_check() {
+    let procedure = "
+steps:
+  - {id: up, check: {http: 'http://127.0.0.1:1/', every: 10s, within: 1m}}
+  - {id: soak, check: {prometheus: {url: 'http://127.0.0.1:1', query: up}, expect: value < 1, every: 1m, hold: 10m}}
+";
+    let seen = rehearse_of(
+        procedure,
+        "steps: {up: [{status: 503}, {status: 503}, {status: 200}], soak: [{value: 0}, {value: 0}, {value: 5}]}
+expect: {outcome: failed, steps: {up: succeeded, soak: failed}}",
+    );
+    assert_eq!(seen["passed"], true, "{seen:#}");
+    assert_eq!(seen["duration_ms"], 20_000 + 120_000);
+}
+
+#[test]
+fn interrupted_rehearses_a_crash() {
+    let procedure = |on_interrupt: &str| {
+        format!("steps:\n  - {{id: a, run: a, on_interrupt: {on_interrupt}}}\n  - {{id: b, run: b}}\n")
+    };
+    for (on_interrupt, answers, expect) in [
+        ("rerun", "", "outcome: succeeded, order: [a, a, b]"),
+        ("fail", "", "outcome: failed, not_run: [b]"),
+        ("ask", "", "outcome: waiting, not_run: [b]"),
+        ("ask", "answers: {a: retry}\n", "outcome: succeeded, order: [a, a, b]"),
+        ("ask", "answers: {a: {done: alice, reason: looked}}\n", "outcome: succeeded, order: [a, b]"),
+        ("ask", "answers: {a: skip}\n", "outcome: succeeded, steps: {a: skipped}"),
+    ] {
+        let seen = rehearse_of(
+            &procedure(on_interrupt),
+            &format!(
+                "{answers}unstubbed: succeed\nsteps: {{a: {{interrupted: true}}}}\nexpect: {{{expect}}}"
+            ),
+        );
+        assert_eq!(seen["passed"], true, "{on_interrupt} {answers}: {seen:#}");
+    }
+}
+
+#[test]
+fn a_crash_leaves_other_commands_running() {
+    let procedure =
+        "steps:\n  - {id: a, run: a, needs: [], on_interrupt: rerun}\n  - {id: b, run: b, needs: []}\n";
+    let seen = rehearse_of(
+        procedure,
+        "steps: {a: {interrupted: true, duration: 1m}, b: {duration: 5m}}\nexpect: {outcome: succeeded}",
+    );
+    assert_eq!(seen["passed"], true, "{seen:#}");
+    assert_eq!(seen["ran"], serde_json::json!(["a", "b", "a"]));
+    assert_eq!(seen["duration_ms"], 5 * 60 * 1000);
+}
+
+#[test]
+fn steps_in_groups_calls_and_items_are_stubbed_by_dotted_id_or_for_all_items() {
+    let environment = TestEnvironment::with(
+        "
+steps:
+  - {id: each, for_each: [x, y, z], max_failures: 1, run: 'echo {{ item }}'}
+  - id: stage
+    steps:
+      - {id: build, run: 'build'}
+  - {id: backup, call: backup}
+outputs: {file: steps.backup.outputs.file}
+",
+    );
+    environment.runbook_named(
+        "backup",
+        "steps:\n  - {id: dump, run: dump}\noutputs: {file: steps.dump.outputs.file}\n",
+    );
+    environment.write(
+        "runbooks/main.test.yaml",
+        "scenarios:
+  - name: one item fails
+    steps:
+      each: {exit_code: 0}
+      each[1]: {exit_code: 1}
+      stage.build: {exit_code: 0}
+      backup.dump: {outputs: {file: b.sql}}
+    expect:
+      outcome: succeeded
+      order: ['each[0]', 'each[1]', 'each[2]', stage.build, backup.dump]
+      steps: {'each[0]': succeeded, 'each[1]': failed, stage: succeeded}
+      commands: {'each[2]': echo z}
+      outputs: {file: b.sql}
+",
+    );
+    environment.runbook(&["test"]).succeeds().stdout_has("main: one item fails");
+}
+
+#[test]
+fn mistakes_have_a_place_and_a_suggestion() {
+    let table = [
+        ("steps: {smok: {}}", "main.test.yaml:4:13", "did you mean `smoke`?"),
+        ("answers: {aprove: approve}", "main.test.yaml:4:15", "did you mean `approve`?"),
+        ("expect: {order: [backup, aply]}", "main.test.yaml:4:30", "did you mean `apply`?"),
+        ("expect: {not_run: [swich]}", "main.test.yaml:4:24", "did you mean `switch`?"),
+        ("expect: {commands: {x: y}}", "main.test.yaml:4:25", "the runbook has no step `x`"),
+        ("expect: {outcome: suceeded}", "main.test.yaml:4:23", "did you mean `succeeded`?"),
+        ("expect: {outcom: failed}", "main.test.yaml:4:14", "did you mean `outcome`?"),
+        ("at: yesterday", "main.test.yaml:4:9", "`yesterday` is no moment"),
+        ("steps: {smoke: {exit: 1}}", "main.test.yaml:4:21", "unknown key `exit`"),
+    ];
+    for (keys, place, help) in table {
+        let environment =
+            project(PROCEDURE, &format!("  - name: it\n    params: {{version: v1}}\n    {keys}\n"));
+        let output = environment.runbook(&["test"]).exits(2);
+        output.stderr_has(place).stderr_has(help);
+    }
+    for (params, message) in [
+        ("{}", "the parameter `version` needs a value"),
+        ("{version: v1, versoin: v2}", "there is no parameter `versoin`"),
+        ("{version: [a]}", "the parameter `version`"),
+    ] {
+        let environment = project(PROCEDURE, &format!("  - name: it\n    params: {params}\n"));
+        environment.runbook(&["test"]).exits(2).stderr_has("main.test.yaml").stderr_has(message);
+    }
+}
+
+#[test]
+fn what_is_named_must_have_scenarios() {
+    let environment = project(PROCEDURE, "  - {name: it, params: {version: v1}, unstubbed: succeed}\n");
+    environment.runbook_named("other", "steps: [{id: a, run: 'true'}]\n");
+    environment.runbook(&["test"]).succeeds().stdout_has("1 scenario passed");
+    environment.runbook(&["test", "main"]).succeeds();
+    environment.runbook(&["test", "runbooks/main.test.yaml"]).succeeds();
+    environment.runbook(&["test", "other"]).exits(2).stderr_has("other.test.yaml");
+    environment.runbook(&["test", "mian"]).exits(2).stderr_has("did you mean `main`?");
+    environment.write("runbooks/gone.test.yaml", "scenarios: []\n");
+    environment.runbook(&["test"]).exits(2).stderr_has("gone.test.yaml");
+}
+
+#[test]
+fn a_failing_scenario_shows_expected_and_seen_and_what_happened() {
+    let environment = project(
+        PROCEDURE,
+        &format!(
+            "  - name: hopeful\n    params: {{version: v1}}\n    answers: {{approve: {{reject: carol}}}}\n    steps: {{{ALL_STUBS}}}\n    expect: {{outcome: succeeded}}\n"
+        ),
+    );
+    environment
+        .runbook(&["test"])
+        .exits(1)
+        .stdout_has("main: hopeful")
+        .stdout_has("outcome  succeeded  rejected")
+        .stdout_has("carol says reject")
+        .stdout_has("1 of 1 scenario failed");
+    let junit = environment.outside("junit.xml");
+    environment.runbook(&["test", "--junit", junit.to_str().unwrap()]).exits(1).lacks("<testsuite");
+    let xml = std::fs::read_to_string(junit).unwrap();
+    assert!(xml.contains(r#"<testcase classname="main" name="hopeful""#), "{xml}");
+    assert!(xml.contains(r#"message="outcome: expected succeeded, saw rejected""#), "{xml}");
+    environment
+        .runbook(&["test", "--format", "github"])
+        .exits(1)
+        .stdout_has("::error file=runbooks/main.test.yaml,line=2,col=11::hopeful: outcome");
+}
