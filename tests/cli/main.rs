@@ -11,6 +11,7 @@ mod comfort;
 mod deployment;
 mod diagnostics;
 mod environment;
+mod examples;
 mod exit_codes;
 mod gates;
 mod guards;
