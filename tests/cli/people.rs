@@ -569,3 +569,64 @@ fn a_channel_that_fails_stops_nothing() {
     assert_eq!(test.ledger(), ["after"]);
     assert_eq!(server.request_count(), 1);
 }
+
+#[test]
+fn an_approval_is_void_when_what_it_shows_has_changed() {
+    let body = r#"
+steps:
+  - {id: look, on_failure: continue, run: 'cat "$LEDGER.seen"; exit 1'}
+  - {id: gate, approve: {prompt: 'Go, {{ run.id }}, {{ run.outcome }}, {{ run.started_at | date("%Y") }}?', details: '{{ steps.look.stdout }}'}}
+  - {id: after, run: 'test -e "$HOLD"'}
+"#;
+    for (now, void) in [("one", false), ("two", true)] {
+        let test = TestEnvironment::with(body);
+        let seen = test.outside("ledger.seen");
+        std::fs::write(&seen, "one").unwrap();
+        let run = test.runbook(&["run", "main"]).exits(3).run_id();
+        // The run's own names are no part of what is approved: nothing is void by going on.
+        test.runbook(&["resume", &run]).exits(3);
+        assert_eq!(test.journal(&run).of("gate_opened", "gate").len(), 1);
+        test.runbook(&["approve", &run, "gate", "--resume"]).exits(1);
+        std::fs::write(&seen, now).unwrap();
+        // What to do about the other step is asked meanwhile.
+        test.runbook(&["resume", &run, "--retry", "look"]).exits(7);
+        let journal = test.journal(&run);
+        let closed = journal.of("gate_closed", "gate");
+        let last = closed.last().unwrap();
+        assert_eq!(last["result"], if void { "void" } else { "approve" });
+        if void {
+            assert!(last["reason"].as_str().unwrap().contains("the details changed"), "{last}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_shows_who_is_asked_and_who_is_told() {
+    let test = with_project(
+        "groups: {ops: [ana, bob]}\nchannels: {lead: {command: ['true']}}\n",
+        r#"
+steps:
+  - {id: gate, approve: {prompt: Go?, from: ['group:ops'], quorum: 2, fields: {ticket: {}}, escalate: [{after: 15m, notify: lead}]}}
+  - {id: pick, choose: {prompt: What?, options: {deploy: A deployment, load: Traffic}}}
+  - {id: slow, ask: Sure?, deadline: 1h, run: 'true'}
+"#,
+    );
+    let plan = test.runbook(&["plan", "main"]).succeeds();
+    for part in [
+        "2 people of group:ops",
+        "ticket (string)",
+        "tells lead after 15m",
+        "deploy: A deployment",
+        "Sure?",
+        "1h",
+    ] {
+        assert!(plan.stdout.contains(part), "`{part}` is missing: {}", plan.stdout);
+    }
+    let json = test.runbook(&["plan", "main", "--format", "json"]).succeeds().json();
+    let steps = &json["steps"];
+    assert_eq!(steps[0]["from"], serde_json::json!(["group:ops"]));
+    assert_eq!((&steps[0]["quorum"], &steps[0]["fields"]["ticket"]), (&2.into(), &"string".into()));
+    assert_eq!(steps[0]["escalate"], serde_json::json!([{"after": "15m", "notify": "lead"}]));
+    assert_eq!(steps[1]["options"]["load"], "Traffic");
+    assert_eq!((&steps[2]["ask"], &steps[2]["deadline"]), (&"Sure?".into(), &"1h".into()));
+}

@@ -143,6 +143,7 @@ impl Renderer for Texts<'_> {
                     Some(Options::Expression(_)) | None => Vec::new(),
                 },
                 choices: IndexMap::new(),
+                without_run: Vec::new(),
             },
         )
     }

@@ -12,7 +12,8 @@ use crate::moment::Moment;
 use crate::plan::{Plan, project_value};
 use crate::state::{RunState, Status};
 use crate::template::{
-    Context, Reference, StepValue, StepValues, Template, Value, canonical_name, parse_number, value_from_json,
+    Context, Reference, Scope, StepValue, StepValues, Template, Value, canonical_name, parse_number,
+    value_from_json,
 };
 
 /// One of the two outputs of a command.
@@ -91,6 +92,8 @@ pub(super) struct Sight<'a> {
     pub(super) recorded: &'a dyn Recorded,
     pub(super) secrets: &'a SecretView<'a>,
     pub(super) missing: Missing,
+    /// Whether marks stand for what is of the run, as in the digest of what is approved.
+    pub(super) marks_run: bool,
     /// The step whose text it is: its `env` is in sight.
     pub(super) step: Option<usize>,
     /// The group, call or step with items whose names are in sight before those around it.
@@ -143,6 +146,21 @@ impl Sight<'_> {
             }),
         );
         let outcome = self.state.outcome.unwrap_or_else(|| self.state.verdict(self.plan));
+        if self.marks_run {
+            // The name is the runbook's, and so part of what is approved.
+            let marks = Scope::RUN_NAMES.iter().map(|name| {
+                let value = match *name {
+                    "name" => Value::from(self.plan.runbook.as_str()),
+                    // What filters and conditions can go on with.
+                    "started_at" => Value::from(Moment::default().to_string()),
+                    "interactive" | "succeeded" | "failed" => Value::from(false),
+                    _ => Value::from(format!("‹run.{name}›")),
+                };
+                (*name, value)
+            });
+            context.set_names("run", marks);
+            return Ok(context);
+        }
         context.set_names(
             "run",
             [

@@ -133,6 +133,7 @@ impl Texts {
             recorded: &*self.recorded,
             secrets,
             missing,
+            marks_run: false,
             step,
             scope: step.and_then(|step| plan.steps[step].group),
         }

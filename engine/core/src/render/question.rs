@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::context::{Missing, SecretView, first_message};
+use super::context::{Missing, SecretView, Sight, first_message, parse_template};
 use super::launch::{Texts, json_of};
 use crate::document::model::Choices;
 use crate::event::Gate;
@@ -23,6 +23,7 @@ pub(super) fn question(
     let Some(question) = plan.steps[step].question(gate) else { return Err("the step asks nothing".into()) };
     let asking = Asking { texts, plan, state, step };
     Ok(RenderedQuestion {
+        without_run: asking.without_run(question)?,
         prompt: asking.text(&question.prompt)?,
         details: question.details.as_deref().map(|text| asking.text(text)).transpose()?,
         checklist: question.checklist.iter().map(|item| asking.text(item)).collect::<Result<_, _>>()?,
@@ -41,6 +42,29 @@ struct Asking<'a> {
 impl Asking<'_> {
     fn text(&self, source: &str) -> Result<String, String> {
         self.texts.text(self.plan, self.state, self.step, source, &SecretView::Masked, Missing::Shown)
+    }
+
+    /// Prompt and details as the digest has them, where they show something of the run.
+    fn without_run(&self, question: &Question) -> Result<Vec<String>, String> {
+        let texts = || std::iter::once(question.prompt.as_str()).chain(question.details.as_deref());
+        // What comes by way of a variable or of a caller's parameter is of the run as well.
+        let sees_more = |text: &str| ["run", "env", "params"].iter().any(|name| text.contains(name));
+        if !texts().any(|text| text.contains("{{") && sees_more(text)) {
+            return Ok(Vec::new());
+        }
+        texts()
+            .map(|source| {
+                if !source.contains("{{") {
+                    return Ok(source.to_owned());
+                }
+                let template = parse_template(source)?;
+                let references: Vec<&Reference> = template.references().iter().collect();
+                let masked = SecretView::Masked;
+                let sight = self.texts.sight(self.plan, self.state, Some(self.step), &masked, Missing::Shown);
+                let context = Sight { marks_run: true, ..sight }.context(&references)?;
+                template.render(&context).map_err(|error| error.message)
+            })
+            .collect()
     }
 
     /// The options, each with its meaning: at least one, none of them twice.

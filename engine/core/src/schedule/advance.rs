@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::follow::{NEVER_STARTED, Standing, follow, follow_unattended, standing};
+use super::follow::{NEVER_STARTED, Phase, Standing, follow, follow_unattended, phase, standing};
 use super::gate;
 use super::guard::is_guarded;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
@@ -111,6 +111,7 @@ impl Deciding<'_, '_> {
                 for (step, found) in found {
                     self.recovered(step, found, was_ending, &mut unstarted)?;
                 }
+                self.check_approvals()?;
                 self.inputs_changed(changed_inputs)?;
                 self.asked_for(&question, &answers)?;
                 for step in unstarted {
@@ -144,6 +145,10 @@ impl Deciding<'_, '_> {
         }
         let jitter = result.jitter;
         self.record(end_of_attempt(&self.state.plan, step, attempt, result))?;
+        if attempt > 1 {
+            // Done again: it may have given something else than what was approved.
+            self.check_approvals()?;
+        }
         let used = self.state.steps[step].attempts_in_round;
         let delay = self
             .state
@@ -209,6 +214,31 @@ impl Deciding<'_, '_> {
             },
         };
         self.finished(step, attempt, result)
+    }
+
+    /// Takes approvals back, and questions about them, that show something else now than when they were asked.
+    fn check_approvals(&mut self) -> Result<(), IllegalEvent> {
+        let (state, circumstances) = (&*self.state, self.circumstances);
+        let plan = &*state.plan;
+        let goes_on = phase(plan, state, circumstances) == Phase::Main;
+        let asked = (0..plan.steps.len()).filter(|&step| {
+            let given = state.steps[step].outcome() == Some(Outcome::Succeeded);
+            let open = state.gates.contains_key(&step);
+            matches!(plan.steps[step].action, Action::Approve(_))
+                && (given || open)
+                && (goes_on || plan.steps[step].finally)
+                // While something that it shows is done again, it isn't known yet.
+                && state.needs_are_met(step)
+                && !state.void_due.contains_key(&step)
+        });
+        let void: Vec<EventKind> = asked
+            .filter_map(|step| {
+                let reason = Some(gate::changed_since(plan, state, step, circumstances)?);
+                let step = plan.steps[step].id.clone();
+                Some(EventKind::GateClosed { step, result: "void".into(), reason })
+            })
+            .collect();
+        self.record(void)
     }
 
     /// Records inputs that are no longer what was seen last. What was approved on

@@ -44,8 +44,13 @@ pub fn gate_digest(plan_digest: &str, state: &RunState, plan: &Plan, shown: &Ren
         field(path);
         field(sha256.as_deref().unwrap_or("gone"));
     }
-    field(&shown.prompt);
-    field(shown.details.as_deref().unwrap_or_default());
+    if shown.without_run.is_empty() {
+        field(&shown.prompt);
+        field(shown.details.as_deref().unwrap_or_default());
+    }
+    for text in &shown.without_run {
+        field(text);
+    }
     for item in &shown.checklist {
         field(item);
     }
@@ -89,6 +94,29 @@ pub fn words_of(gate: Gate) -> &'static [&'static str] {
         Gate::Ask => &["yes", "no"],
         _ => &[],
     }
+}
+
+/// What is no longer what an approval, given or asked for, was bound to: nothing where it is all the same.
+pub(super) fn changed_since(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    circumstances: &Circumstances<'_>,
+) -> Option<String> {
+    let asked = state.steps[step].asked_about.as_deref()?;
+    let shown = match circumstances.renderer.question(plan, state, step, Gate::Approve) {
+        Ok(shown) => shown,
+        Err(error) => return Some(format!("what it shows can't be shown any more: {error}")),
+    };
+    let plan_digest = state.created.as_ref().map_or("", |created| &created.plan_digest);
+    if gate_digest(plan_digest, state, plan, &shown) == asked.digest {
+        return None;
+    }
+    let prompt = (shown.prompt != asked.prompt).then_some("the prompt");
+    let details = (shown.details != asked.details).then_some("the details");
+    let changed: Vec<&str> = prompt.into_iter().chain(details).collect();
+    let what = if changed.is_empty() { "what is approved".to_owned() } else { changed.join(" and ") };
+    Some(format!("{what} changed since"))
 }
 
 /// The opening of a step's own question, or of the one that is put before it.

@@ -343,6 +343,8 @@ pub struct RenderedQuestion {
     pub options: Vec<(String, String)>,
     /// The choices of its fields that an expression gives.
     pub choices: IndexMap<String, Vec<String>>,
+    /// Prompt and details with marks for what is of the run and not of what is approved (`run.*`); empty where neither shows any.
+    pub without_run: Vec<String>,
 }
 
 /// What follows from an input.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::gate::{GivenAnswer, OpenGate, Outliving, SettledGate};
 use super::illegal::IllegalEvent;
 use super::run::RunState;
-use super::step::Status;
+use super::step::{AskedAbout, Status};
 use crate::event::{EventKind, Gate, Outcome, Via};
 use crate::moment::Moment;
 use crate::plan::{Action, OnInterrupt, Plan};
@@ -63,6 +63,10 @@ impl RunState {
             return Err(IllegalEvent::Run { kind: name, why: "the step is at no such question" });
         }
         self.steps[i].gates_opened += 1;
+        if *gate == Gate::Approve {
+            let (digest, prompt, details) = (digest.clone(), prompt.clone(), details.clone());
+            self.steps[i].asked_about = Some(Box::new(AskedAbout { digest, prompt, details }));
+        }
         self.waiting.remove(&i);
         self.outliving.remove(&i);
         self.void_due.remove(&i);
@@ -161,7 +165,7 @@ impl RunState {
     ) -> Result<(), IllegalEvent> {
         let Some(gate) = self.gates.get(&i) else {
             // An approval that was given is taken back: what it was bound to has changed.
-            if result == "void" && self.void_due.contains_key(&i) && self.is_given_approval(plan, i) {
+            if result == "void" && self.is_given_approval(plan, i) {
                 self.void_due.remove(&i);
                 self.steps[i].why =
                     Some(format!("the approval is void: {}", reason.unwrap_or("it has changed")));

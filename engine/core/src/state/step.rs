@@ -67,6 +67,17 @@ pub struct StepResult {
     pub recovered: bool,
 }
 
+/// What an approval is bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedAbout {
+    /// Over the plan and all that was shown.
+    pub digest: String,
+    /// What was asked.
+    pub prompt: String,
+    /// What was shown with it.
+    pub details: Option<String>,
+}
+
 /// What is known of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
@@ -95,6 +106,8 @@ pub struct StepState {
     pub gates_opened: u32,
     /// Who settled the question that is put before it (`ask`), once; empty where a clock did.
     pub asked: Option<String>,
+    /// What its approval is bound to, as it was asked last.
+    pub asked_about: Option<Box<AskedAbout>>,
     /// When all that it needs had passed first: what its deadline counts from.
     pub could_start_at: Option<Moment>,
     /// Whether it is known that it took longer than its `deadline`.
@@ -129,6 +142,7 @@ impl StepState {
             fresh: false,
             gates_opened: 0,
             asked: None,
+            asked_about: None,
             could_start_at: None,
             deadline_passed: false,
             escalated: 0,
