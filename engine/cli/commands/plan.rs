@@ -161,6 +161,7 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
         ("within", line.within),
         ("holds for", line.hold),
         ("expires after", line.expires),
+        ("should take at most", line.deadline),
     ];
     notes.extend(bounds.into_iter().filter_map(|(what, span)| span.map(|span| format!("{what} {span}"))));
     match line.on_failure {
@@ -185,6 +186,7 @@ fn body(line: &PlanLine) -> Vec<String> {
     parts.extend(line.cwd.iter().map(|cwd| format!("in {}", foreign(cwd))));
     parts.extend(line.command.iter().map(|command| foreign(command.trim_end())));
     parts.extend(line.ready.iter().map(|ready| format!("ready when {}", foreign(ready))));
+    parts.extend(line.ask.iter().map(|ask| format!("asks before: {}", foreign(ask))));
     parts.extend(line.prompt.iter().map(|prompt| foreign(prompt)));
     parts.extend(line.details.iter().map(|details| foreign(details)));
     parts.extend(line.checklist.iter().map(|item| format!("[ ] {}", foreign(item))));
@@ -193,6 +195,7 @@ fn body(line: &PlanLine) -> Vec<String> {
         Some(EvidenceRule::Optional) => parts.push("evidence may be given".into()),
         Some(EvidenceRule::None) | None => {}
     }
+    parts.extend(people(line).iter().map(|part| foreign(part)));
     parts.extend(line.expect.iter().map(|expected| format!("expects {}", foreign(expected))));
     if !line.inputs.is_empty() {
         parts.push(format!("reads {}", foreign(&line.inputs.join(", "))));
@@ -200,6 +203,33 @@ fn body(line: &PlanLine) -> Vec<String> {
     if !line.artifacts.is_empty() {
         parts.push(format!("keeps {}", foreign(&line.artifacts.join(", "))));
     }
+    parts
+}
+
+/// Who answers and how, and who is told.
+fn people(line: &PlanLine) -> Vec<String> {
+    let mut parts: Vec<String> = line
+        .options
+        .iter()
+        .map(
+            |(name, meaning)| {
+                if meaning.is_empty() { format!("( ) {name}") } else { format!("( ) {name}: {meaning}") }
+            },
+        )
+        .collect();
+    parts.extend(line.options_from.iter().map(|source| format!("( ) one of {source}")));
+    let signed = if line.signed { "signed " } else { "" };
+    let from = if line.from.is_empty() { String::new() } else { format!(" of {}", line.from.join(", ")) };
+    match line.quorum {
+        Some(quorum) if quorum > 1 => parts.push(format!("answered by {quorum} {signed}people{from}")),
+        _ if !from.is_empty() || line.signed => parts.push(format!("answered {signed}by one{from}")),
+        _ => {}
+    }
+    if !line.fields.is_empty() {
+        let fields = line.fields.iter().map(|(name, kind)| format!("{name} ({kind})"));
+        parts.push(format!("asks for {}", fields.collect::<Vec<_>>().join(", ")));
+    }
+    parts.extend(line.escalate.iter().map(|rung| format!("tells {} after {}", rung.notify, rung.after)));
     parts
 }
 

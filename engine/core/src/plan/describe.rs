@@ -4,7 +4,10 @@ use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::model::{Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt, Plan, Probe, Retry, Step};
+use super::model::{
+    Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt, Options, Plan, Probe, Question, Retry, Step,
+};
+use super::people::Escalation;
 use super::project_value;
 use super::structure::{Batch, Binding, Each, Items};
 use crate::duration::Duration;
@@ -70,6 +73,33 @@ pub struct PlanLine {
     /// How long the gate stays open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Duration>,
+    /// Who may answer; empty: anyone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// How many distinct people must approve, of an approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<u32>,
+    /// Whether only signed answers count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
+    /// What is asked for beside the word, and of which type it is.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub fields: IndexMap<String, String>,
+    /// The options of a choice with what they mean, or the expression that gives them.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub options: IndexMap<String, String>,
+    /// The expression that gives the options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options_from: Option<String>,
+    /// The question that is put before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
+    /// How long it should take at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
+    /// Who is told while it, or its question, isn't over.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub escalate: Vec<Escalation>,
     /// Its own environment variables, over the runbook's; secrets by name.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub env: IndexMap<String, String>,
@@ -122,6 +152,16 @@ pub fn describe(plan: &Plan) -> Vec<PlanLine> {
         lines.push(line);
     }
     lines
+}
+
+/// The fields of a question, each with what may be given.
+fn fields_shown(question: &Question) -> IndexMap<String, String> {
+    let shown = question.fields.iter().map(|(name, spec)| {
+        let kind = serde_json::to_value(spec.kind).ok();
+        let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or("string").to_owned();
+        (name.clone(), kind)
+    });
+    shown.collect()
 }
 
 /// The items of a step in one line.
@@ -228,6 +268,30 @@ impl<'p> Before<'p> {
                 .unwrap_or_default(),
             evidence: question.map(|question| question.evidence).filter(|rule| *rule != EvidenceRule::None),
             expires: question.and_then(|question| question.expires),
+            from: question.map(|question| question.from.clone()).unwrap_or_default(),
+            quorum: question
+                .filter(|_| matches!(step.action, Action::Approve(_)))
+                .map(|question| question.quorum.max(1)),
+            signed: question.is_some_and(|question| question.signed),
+            fields: question.map(fields_shown).unwrap_or_default(),
+            options: match question.and_then(|question| question.options.as_ref()) {
+                Some(Options::Named(options)) => options
+                    .iter()
+                    .map(|(name, meaning)| (self.text(name, &context), self.text(meaning, &context)))
+                    .collect(),
+                Some(Options::Expression(_)) | None => IndexMap::new(),
+            },
+            options_from: match question.and_then(|question| question.options.as_ref()) {
+                Some(Options::Expression(source)) => Some(source.clone()),
+                Some(Options::Named(_)) | None => None,
+            },
+            ask: step.ask.as_deref().map(|ask| self.text(&ask.prompt, &context)),
+            deadline: step.deadline,
+            escalate: {
+                let questions = question.into_iter().chain(step.ask.as_deref());
+                let of_questions = questions.flat_map(|question| &question.escalate);
+                step.escalate.iter().chain(of_questions).cloned().collect()
+            },
             env: step
                 .env
                 .keys()
