@@ -74,6 +74,8 @@ const TESTS: &[(&str, Test)] = tests![
     a_command_inherits_nothing_of_ours,
     a_keeper_holds_locks_for_its_life_and_its_secrets_are_nowhere,
     a_large_spec_arrives_whole,
+    a_keeper_takes_the_next_attempt_as_fresh_as_it_was,
+    a_keeper_that_died_while_it_waited_is_replaced,
 ];
 
 fn main() -> ExitCode {
@@ -545,7 +547,7 @@ async fn fifty_at_once_keep_their_own(world: World) {
             Verdict::Exited(exit)
         );
     }
-    assert_eq!(witness.used_slots().unwrap(), (0..50).collect::<Vec<_>>());
+    assert_eq!(witness.used_slots(0).unwrap(), (0..50).collect::<Vec<_>>());
 }
 
 async fn a_pause_stops_the_tree_and_the_clock(world: World) {
@@ -664,7 +666,7 @@ async fn a_slot_that_nobody_claimed_never_started(world: World) {
     let witness = world.witness();
     let boot = boot_id().unwrap();
     assert_eq!(witness.inspect(7, &boot).unwrap(), Verdict::NeverStarted);
-    assert_eq!(witness.used_slots().unwrap(), Vec::<u32>::new());
+    assert_eq!(witness.used_slots(0).unwrap(), Vec::<u32>::new());
     let missing = AttemptSpec { slot: Some((world.path("no-witness"), 0)), ..world.shell("echo ran > ran") };
     let mut attempt = world.launch(missing).await;
     assert_eq!(
@@ -808,4 +810,57 @@ async fn a_large_spec_arrives_whole(world: World) {
     world.run(spec).await;
     assert!(world.stream(Stream::Stdout) == stdin);
     assert!(Path::new(&world.path("log")).exists());
+}
+
+/// Runs a command and gives who kept it, by its slot.
+async fn kept(world: &World, script: &str, slot: u32) -> (Claim, Exit) {
+    let mut attempt = world.launch(world.witnessed(script, slot)).await;
+    let exit = exit_of(&mut attempt).await;
+    // An order that comes too late concerns nobody.
+    attempt.control().terminate();
+    drop(attempt);
+    let text = std::fs::read(world.path("witness")).unwrap();
+    let pid = &text[slot as usize * 512 + 3..][..4];
+    let pid = i32::from_le_bytes(pid.try_into().unwrap());
+    let started = Identity::of(pid).map_or(0, |identity| identity.started);
+    (Claim { keeper: Identity { pid, started }, boot: boot_id().unwrap(), command: None }, exit)
+}
+
+async fn a_keeper_takes_the_next_attempt_as_fresh_as_it_was(world: World) {
+    world.witness();
+    let script = "cat /proc/self/cwd/nothing 2> /dev/null; ls /proc/$PPID/fd | wc -l > count";
+    let (first, exit) = kept(&world, script, 0).await;
+    assert_eq!(exit.ended, Ended::Exited(0));
+    let count = std::fs::read_to_string(world.path("count")).unwrap();
+    let free = wait_for_slot(&world.path("witness"), 0, &boot_id().unwrap()).await.unwrap();
+    assert!(matches!(free, Verdict::Exited(_)), "its slot is free while it waits: {free:?}");
+    // Its folder isn't held.
+    until(|| {
+        (std::fs::read_link(format!("/proc/{}/cwd", first.keeper.pid)).ok()? == Path::new("/")).then_some(())
+    })
+    .await;
+    for slot in 1..4 {
+        std::fs::remove_file(world.path("log")).ok();
+        let (next, exit) = kept(&world, script, slot).await;
+        assert_eq!((next.keeper, exit.ended, exit.ended_by), (first.keeper, Ended::Exited(0), None));
+        assert_eq!(
+            std::fs::read_to_string(world.path("count")).unwrap(),
+            count,
+            "no descriptor is left open"
+        );
+    }
+    // One that couldn't end everything, or has others' descriptors, isn't used again.
+    let lock = std::fs::File::create(world.path("lock")).unwrap();
+    let spec = AttemptSpec { inherit: vec![lock.into()], ..world.witnessed("true", 4) };
+    assert_eq!(world.run(spec).await.ended, Ended::Exited(0));
+}
+
+async fn a_keeper_that_died_while_it_waited_is_replaced(world: World) {
+    world.witness();
+    let (first, _) = kept(&world, "true", 0).await;
+    kill_process(Pid::from_raw(first.keeper.pid).unwrap(), Signal::KILL).unwrap();
+    until(|| (!first.keeper.is_alive()).then_some(())).await;
+    let (second, exit) = kept(&world, "true", 1).await;
+    assert_eq!(exit.ended, Ended::Exited(0));
+    assert_ne!(second.keeper, first.keeper);
 }

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::error::JournalError;
 use super::format::{self, Head};
 use super::reader::Replay;
-use crate::store::{RunDir, StoreError, segment_name};
+use crate::store::{NewFiles, RunDir, StoreError, begin, segment_name};
 
 /// How much space is set aside beyond the last line, in bytes.
 const RESERVE_BYTES: u64 = 256 * 1024;
@@ -47,6 +47,8 @@ pub struct Writer {
     head: Head,
     state: State,
     buffer: Vec<u8>,
+    /// What is flushed before the first batch.
+    files: Option<NewFiles>,
 }
 
 /// The file that is being written.
@@ -91,7 +93,21 @@ impl Writer {
         at: Moment,
         kinds: &[EventKind],
     ) -> Result<(Self, Vec<Recorded>), JournalError> {
-        Self::open(dir, 1, (1, Head::ZERO), at, kinds)
+        Self::open(dir, 1, (1, Head::ZERO), at, kinds, None)
+    }
+
+    /// Creates the journal of a new run whose files are still to be flushed: before the first batch is, so that nothing is acknowledged, and
+    /// nothing starts, before all of it is durable.
+    ///
+    /// # Errors
+    /// Where there is a journal already, or anything can't be written.
+    pub fn create_with(
+        dir: &RunDir,
+        files: NewFiles,
+        at: Moment,
+        kinds: &[EventKind],
+    ) -> Result<(Self, Vec<Recorded>), JournalError> {
+        Self::open(dir, 1, (1, Head::ZERO), at, kinds, Some(files))
     }
 
     /// Goes on with the journal of an earlier process in a new segment:
@@ -110,7 +126,7 @@ impl Writer {
         let name = segment_name(replay.segment);
         let last = dir.directory().open(&name)?;
         last.sync_data().map_err(|source| StoreError::io("sync", &dir.path().join(&name), source))?;
-        Self::open(dir, replay.segment + 1, (replay.last_seq + 1, replay.last_head()), at, kinds)
+        Self::open(dir, replay.segment + 1, (replay.last_seq + 1, replay.last_head()), at, kinds, None)
     }
 
     fn open(
@@ -119,6 +135,7 @@ impl Writer {
         (next_seq, head): (u64, Head),
         at: Moment,
         kinds: &[EventKind],
+        files: Option<NewFiles>,
     ) -> Result<(Self, Vec<Recorded>), JournalError> {
         let mut segment = Segment::create(dir, number)?;
         segment.reserve(0).map_err(|source| JournalError::Full { file: segment.path.clone(), source })?;
@@ -129,6 +146,7 @@ impl Writer {
             head,
             state: State::Open,
             buffer: Vec::with_capacity(4096),
+            files,
         };
         let recorded = writer.write(at, &with_opened(kinds), Closing::Open)?;
         dir.directory().sync()?;
@@ -253,7 +271,18 @@ impl Writer {
             self.state = State::LastWords;
             return Err(JournalError::Full { file: self.segment.path.clone(), source });
         }
-        if let Err((action, source)) = self.segment.write(&self.buffer) {
+        let mut written = self.segment.write(&self.buffer);
+        if let Some(files) = self.files.take()
+            && written.is_ok()
+        {
+            begin(&self.segment.file);
+            if let Err(error) = files.flush() {
+                self.state = State::Poisoned;
+                return Err(error.into());
+            }
+        }
+        written = written.and_then(|()| self.segment.flush(self.buffer.len() as u64));
+        if let Err((action, source)) = written {
             self.state = State::Poisoned;
             return Err(JournalError::Unwritable { action, file: self.segment.path.clone(), source });
         }
@@ -303,7 +332,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Writes all of `bytes` to the end and flushes them.
+    /// Writes all of `bytes` to the end.
     fn write(&mut self, bytes: &[u8]) -> Result<(), (&'static str, io::Error)> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -314,8 +343,13 @@ impl Segment {
                 Err(errno) => return Err(("write", errno.into())),
             }
         }
+        Ok(())
+    }
+
+    /// Flushes what was written: so many bytes.
+    fn flush(&mut self, bytes: u64) -> Result<(), (&'static str, io::Error)> {
         rustix::fs::fdatasync(&self.file).map_err(|errno| ("sync", errno.into()))?;
-        self.length += bytes.len() as u64;
+        self.length += bytes;
         Ok(())
     }
 

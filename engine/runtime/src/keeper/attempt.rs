@@ -3,12 +3,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::unix::AsyncFd;
 
 use super::exit::Exit;
 use super::message::{Order, Report};
+use super::pool::Pool;
 use crate::capture::Stream;
 
 /// What a keeper reports, in this order: at most one `Started`, any number of `Output`, and one of the other three at the end.
@@ -59,13 +61,41 @@ pub enum NotStarted {
 /// A running attempt. Dropping it (and every [`Control`]) does what the engine's death does: the keeper goes on and leaves its exit in the slot.
 #[derive(Debug)]
 pub struct Attempt {
-    socket: Arc<AsyncFd<OwnedFd>>,
+    line: Arc<Line>,
     over: bool,
 }
 
+/// The connection to a keeper, shared by an attempt and all its [`Control`]s. Only when the last of them is gone may the keeper be given another
+/// attempt: an order can then no longer meet the wrong one.
+#[derive(Debug)]
+struct Line {
+    /// Taken at the end alone.
+    socket: Option<AsyncFd<OwnedFd>>,
+    /// The keeper said that it waits for another attempt.
+    waits: AtomicBool,
+    pool: Arc<Pool>,
+}
+
+impl Line {
+    fn socket(&self) -> &AsyncFd<OwnedFd> {
+        self.socket.as_ref().expect("the socket is taken when the line is dropped, and not before")
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.take()
+            && self.waits.load(Ordering::Relaxed)
+        {
+            self.pool.put(socket.into_inner());
+        }
+    }
+}
+
 impl Attempt {
-    pub(super) fn new(socket: AsyncFd<OwnedFd>) -> Self {
-        Self { socket: Arc::new(socket), over: false }
+    pub(super) fn new(socket: AsyncFd<OwnedFd>, pool: Arc<Pool>) -> Self {
+        let line = Line { socket: Some(socket), waits: AtomicBool::new(false), pool };
+        Self { line: Arc::new(line), over: false }
     }
 
     /// Waits for the next message; `None` after the last. Dropping the future loses nothing.
@@ -73,11 +103,14 @@ impl Attempt {
         if self.over {
             return None;
         }
-        let report = receive(&self.socket).await;
+        let report = receive(self.line.socket()).await;
         let message = match report {
             Ok(Some(Report::Started { pid })) => Message::Started { pid },
             Ok(Some(Report::Output { stream, lost, bytes })) => Message::Output { stream, bytes, lost },
-            Ok(Some(Report::Exited(exit))) => Message::Exited(exit),
+            Ok(Some(Report::Exited { exit, waits })) => {
+                self.line.waits.store(waits, Ordering::Relaxed);
+                Message::Exited(exit)
+            }
             Ok(Some(Report::NotStarted(reason))) => Message::NotStarted(reason),
             Ok(None) | Err(_) => Message::Lost,
         };
@@ -88,7 +121,7 @@ impl Attempt {
     /// Gives what tells the keeper to end or pause its command, from anywhere.
     #[must_use]
     pub fn control(&self) -> Control {
-        Control { socket: Arc::clone(&self.socket) }
+        Control { line: Arc::clone(&self.line) }
     }
 }
 
@@ -112,7 +145,7 @@ async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Option<Report>> {
 /// Tells a keeper what to do with its command. Orders to a keeper that is gone are forgotten: its last message, or the lack of one, says so.
 #[derive(Debug, Clone)]
 pub struct Control {
-    socket: Arc<AsyncFd<OwnedFd>>,
+    line: Arc<Line>,
 }
 
 impl Control {
@@ -139,6 +172,7 @@ impl Control {
 
     fn order(&self, order: Order) {
         // A keeper reads its orders at once, so the socket has room; where the keeper has gone, there is nobody to tell.
-        let _ = send(self.socket.get_ref(), &order.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+        let _ =
+            send(self.line.socket().get_ref(), &order.encode(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
     }
 }

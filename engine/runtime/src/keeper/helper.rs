@@ -2,6 +2,8 @@
 //!
 //! It is forked from the engine before anything else exists, so that a copy of it is cheap and safe for the engine's whole life. It knows nothing
 //! about runs: a request is one packet with descriptors, the first of which leads from the engine to the new keeper. Its death ends no keeper.
+//!
+//! The first keeper is forked at once and waits for an attempt, as keepers do whose attempt is over: see [`pool`](super::pool).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -17,6 +19,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::attempt::{Attempt, NotStarted};
 use super::message::{Report, spec_packets};
+use super::pool::Pool;
 use super::spec::AttemptSpec;
 use super::system::{self, Forked};
 use super::{keep, processes};
@@ -43,6 +46,7 @@ const IGNORED: [i32; 9] = [
 #[derive(Debug)]
 pub struct Helper {
     socket: Arc<OwnedFd>,
+    pool: Arc<Pool>,
 }
 
 /// An attempt couldn't be handed to a keeper. Nothing of it was started, or ever will be.
@@ -69,12 +73,13 @@ impl Helper {
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
         let boot = processes::boot_id()?;
         let (ours, theirs) = socket_pair()?;
+        let (first_ours, first) = socket_pair()?;
         match system::fork()? {
-            Forked::Parent => Ok(Self { socket: Arc::new(ours) }),
+            Forked::Parent => Ok(Self { socket: Arc::new(ours), pool: Arc::new(Pool::with(first_ours)) }),
             Forked::Child => {
-                drop(ours);
+                drop((ours, first_ours));
                 // A panic must not unwind into the engine's `main`, of which this process is a copy.
-                let served = std::panic::catch_unwind(AssertUnwindSafe(|| serve(theirs, &boot)));
+                let served = std::panic::catch_unwind(AssertUnwindSafe(|| serve(theirs, first, &boot)));
                 system::exit_now(if matches!(served, Ok(Ok(()))) { 0 } else { 70 })
             }
         }
@@ -89,6 +94,11 @@ impl Helper {
             return Err(KeeperError::TooManyDescriptors);
         }
         let encoded = spec.encode().map_err(KeeperError::Prepare)?;
+        if spec.inherit.is_empty()
+            && let Some(attempt) = self.launch_waiting(&encoded).await?
+        {
+            return Ok(attempt);
+        }
         let (ours, theirs) = socket_pair().map_err(KeeperError::Prepare)?;
         rustix::io::ioctl_fionbio(&ours, true).map_err(|error| KeeperError::Prepare(error.into()))?;
         let ours = system::watch(ours).map_err(KeeperError::Prepare)?;
@@ -107,7 +117,28 @@ impl Helper {
                 break;
             }
         }
-        Ok(Attempt::new(ours))
+        Ok(Attempt::new(ours, Arc::clone(&self.pool)))
+    }
+
+    /// Hands an attempt to a keeper that waits for one; `None` where none does.
+    async fn launch_waiting(&self, encoded: &[u8]) -> Result<Option<Attempt>, KeeperError> {
+        while let Some(keeper) = self.pool.take() {
+            let keeper = system::watch(keeper).map_err(KeeperError::Prepare)?;
+            let mut packets = spec_packets(encoded);
+            let Some(first) = packets.next() else { return Ok(None) };
+            // One that somebody has killed meanwhile was told nothing yet, so another one can have the attempt.
+            if send_when_possible(&keeper, &first).await.is_err() {
+                continue;
+            }
+            for packet in packets {
+                // From here on its death is that of a keeper which has an attempt.
+                if send_when_possible(&keeper, &packet).await.is_err() {
+                    break;
+                }
+            }
+            return Ok(Some(Attempt::new(keeper, Arc::clone(&self.pool))));
+        }
+        Ok(None)
     }
 
     /// Passes descriptors to the helper.
@@ -155,37 +186,39 @@ fn send_descriptors(socket: BorrowedFd<'_>, descriptors: &[OwnedFd], flags: Send
 }
 
 /// The helper's life: one keeper per request, until the engine closes its end.
-fn serve(requests: OwnedFd, boot: &str) -> io::Result<()> {
+fn serve(requests: OwnedFd, first: OwnedFd, boot: &str) -> io::Result<()> {
     rustix::process::setsid()?;
     system::reset_signals(&IGNORED);
     // Inherited masks of the engine's parent are of no use here.
     drop(system::signals_as_descriptor(&[])?);
     system::wipe_environment();
     detach_standard_streams()?;
-    system::close_all_but(requests.as_fd());
+    system::close_all_but([requests.as_fd(), first.as_fd()]);
     rustix::thread::set_name(c"runbook-helper")?;
-    while let Some(mut descriptors) = receive_descriptors(&requests)? {
-        if descriptors.is_empty() {
-            continue;
+    let mut wanted = Some((first, Vec::new()));
+    loop {
+        if let Some((socket, descriptors)) = wanted.take() {
+            match system::fork() {
+                Ok(Forked::Parent) => {}
+                Ok(Forked::Child) => {
+                    drop(requests);
+                    let kept =
+                        std::panic::catch_unwind(AssertUnwindSafe(|| keep::keep(&socket, descriptors, boot)));
+                    system::exit_now(if kept.is_ok() { 0 } else { 70 });
+                }
+                Err(error) => {
+                    let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
+                    let report = Report::not_started(&NotStarted::Keeper { errno });
+                    // The engine sees the end of the socket where even this can't be said.
+                    let _ = rustix::net::send(&socket, &report, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+                }
+            }
         }
-        let socket = descriptors.remove(0);
-        match system::fork() {
-            Ok(Forked::Parent) => {}
-            Ok(Forked::Child) => {
-                drop(requests);
-                let kept =
-                    std::panic::catch_unwind(AssertUnwindSafe(|| keep::keep(&socket, descriptors, boot)));
-                system::exit_now(if kept.is_ok() { 0 } else { 70 });
-            }
-            Err(error) => {
-                let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
-                let report = Report::not_started(&NotStarted::Keeper { errno });
-                // The engine sees the end of the socket where even this can't be said.
-                let _ = rustix::net::send(&socket, &report, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
-            }
+        let Some(mut descriptors) = receive_descriptors(&requests)? else { return Ok(()) };
+        if !descriptors.is_empty() {
+            wanted = Some((descriptors.remove(0), descriptors));
         }
     }
-    Ok(())
 }
 
 fn detach_standard_streams() -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! The life of a keeper, in order: take the slot, claim it, start the command, watch it, leave its exit.
+//! The life of a keeper, in order: take the slot, claim it, start the command, watch it, leave its exit. Where nothing is left of the command, it then
+//! waits for another attempt of the same engine, as fresh as it was.
 //!
 //! Everything here runs in a process of its own, forked by the helper, with one thread.
 
@@ -11,7 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::attempt::NotStarted;
 use super::exit::{Ended, Exit, SpawnFailure};
-use super::message::{Report, SPEC_PART};
+use super::message::{Report, SPEC_PART, is_order};
 use super::output::Sink;
 use super::processes::Identity;
 use super::spec::AttemptSpec;
@@ -29,46 +30,82 @@ const READ: [i32; 3] = [libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD];
 pub(super) const IGNORED: [i32; 6] =
     [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR2, libc::SIGPIPE, libc::SIGTSTP];
 
-/// Runs one attempt. What goes wrong before the command starts is reported, as far as anybody listens.
+/// Runs attempts, one after the other. What goes wrong before a command starts is reported, as far as anybody listens.
 pub(super) fn keep(socket: &OwnedFd, inherit: Vec<OwnedFd>, boot: &str) {
-    if let Err(reason) = attempt(socket, inherit, boot) {
+    let kept = Keeper::new(socket, boot).and_then(|keeper| {
+        let mut inherit = inherit;
+        // Descriptors come with the first attempt alone.
+        while keeper.attempt(std::mem::take(&mut inherit))? == Next::Wait {}
+        Ok(())
+    });
+    if let Err(reason) = kept {
         let _ = send(socket, &Report::not_started(&reason), SendFlags::NOSIGNAL);
     }
 }
 
-fn attempt(socket: &OwnedFd, inherit: Vec<OwnedFd>, boot: &str) -> Result<(), NotStarted> {
-    let signals = become_keeper().map_err(|error| NotStarted::Keeper { errno: errno(&error) })?;
-    // An engine that died before it had said everything wants nothing started.
-    let Some(spec) = receive_spec(socket, inherit) else { return Ok(()) };
-    let slot = take_slot(&spec)?;
-    let masker = Masker::new(&spec.secrets);
-    let prepared = prepare(&spec, &masker);
-    if engine_is_gone(socket) {
-        return Ok(());
+/// What a keeper does after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It is as fresh as it was: it can have another one.
+    Wait,
+    /// It ends: the engine is gone, or something is left of the command.
+    End,
+}
+
+/// What a keeper has for its life.
+struct Keeper<'a> {
+    socket: &'a OwnedFd,
+    signals: OwnedFd,
+    own: Identity,
+    boot: &'a str,
+}
+
+impl<'a> Keeper<'a> {
+    fn new(socket: &'a OwnedFd, boot: &'a str) -> Result<Self, NotStarted> {
+        let failed = |error: io::Error| NotStarted::Keeper { errno: errno(&error) };
+        let signals = become_keeper().map_err(failed)?;
+        let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get()).map_err(failed)?;
+        Ok(Self { socket, signals, own, boot })
     }
-    if let Some((witness, number)) = &slot {
-        let own = Identity::of(rustix::process::getpid().as_raw_nonzero().get());
-        let own = own.map_err(|error| NotStarted::Keeper { errno: errno(&error) })?;
-        witness.write_claim(*number, own, boot).map_err(store_failure)?;
-    }
-    let begun = Begun { clock: Instant::now(), wall_ms: wall_ms() };
-    let log = spec.log.clone().map(|path| LogWriter::new(path, spec.log_mode, spec.log_limit));
-    let sink = Sink::new(log);
-    let exit = match prepared.and_then(|prepared| prepared.start()) {
-        Err(failure) => finish(&spec, &masker, &begun, not_spawned(failure), sink),
-        Ok(started) => {
-            if let Some((witness, number)) = &slot {
-                // For people alone: what lives is found by session and environment.
-                let _ = witness.write_command(*number, started.pid);
-            }
-            let _ = send(socket, &Report::started(started.pid), SendFlags::NOSIGNAL);
-            let supervision = Supervision::new(&spec, started, sink, socket.as_fd(), signals.as_fd());
-            let (ending, sink) = supervision.run();
-            finish(&spec, &masker, &begun, ending, sink)
+
+    fn attempt(&self, inherit: Vec<OwnedFd>) -> Result<Next, NotStarted> {
+        let socket = self.socket;
+        // An engine that died before it had said everything wants nothing started.
+        let Some(spec) = receive_spec(socket, inherit) else { return Ok(Next::End) };
+        // Orders that concerned the attempt before.
+        system::read_signals(self.signals.as_fd());
+        let slot = take_slot(&spec)?;
+        let masker = Masker::new(&spec.secrets);
+        let prepared = prepare(&spec, &masker);
+        if engine_is_gone(socket) {
+            return Ok(Next::End);
         }
-    };
-    conclude(socket, slot.as_ref(), exit);
-    Ok(())
+        if let Some((witness, number)) = &slot {
+            witness.write_claim(*number, self.own, self.boot).map_err(store_failure)?;
+        }
+        let begun = Begun { clock: Instant::now(), wall_ms: wall_ms() };
+        let log = spec.log.clone().map(|path| LogWriter::new(path, spec.log_mode, spec.log_limit));
+        let sink = Sink::new(log);
+        let (exit, fresh) = match prepared.and_then(|prepared| prepared.start()) {
+            Err(failure) => (finish(&spec, &masker, &begun, not_spawned(failure), sink), false),
+            Ok(started) => {
+                if let Some((witness, number)) = &slot {
+                    // For people alone: what lives is found by session and environment.
+                    let _ = witness.write_command(*number, started.pid);
+                }
+                let _ = send(socket, &Report::started(started.pid), SendFlags::NOSIGNAL);
+                let supervision =
+                    Supervision::new(&spec, started, sink, socket.as_fd(), self.signals.as_fd());
+                let (ending, sink) = supervision.run();
+                let fresh = ending.nothing_left && spec.inherit.is_empty();
+                (finish(&spec, &masker, &begun, ending, sink), fresh)
+            }
+        };
+        // The command's folder must not be held by a process that waits.
+        let waits = fresh && std::env::set_current_dir("/").is_ok();
+        conclude(socket, slot.as_ref(), exit, waits);
+        Ok(if waits { Next::Wait } else { Next::End })
+    }
 }
 
 /// Leaves the session of the engine, and adopts what the command will leave behind.
@@ -88,6 +125,9 @@ fn receive_spec(socket: &OwnedFd, inherit: Vec<OwnedFd>) -> Option<AttemptSpec> 
     loop {
         let (length, _) =
             rustix::io::retry_on_intr(|| recv(socket, &mut packet[..], RecvFlags::empty())).ok()?;
+        if is_order(&packet[..length]) && spec.is_empty() {
+            continue;
+        }
         let (last, part) = packet[..length].split_first()?;
         spec.extend_from_slice(part);
         if *last != 0 {
@@ -134,6 +174,7 @@ fn not_spawned(failure: SpawnFailure) -> Ending {
         pipe_held: false,
         leftovers: Vec::new(),
         leftover_count: 0,
+        nothing_left: false,
     }
 }
 
@@ -165,13 +206,13 @@ fn finish(spec: &AttemptSpec, masker: &Masker, begun: &Begun, ending: Ending, si
 
 /// Leaves the exit in the slot, and tells the engine, if there still is one. An engine that reads nothing for now (it was stopped, say) is waited for:
 /// the slot is written already.
-fn conclude(socket: &OwnedFd, slot: Option<&(Witness, u32)>, mut exit: Exit) {
+fn conclude(socket: &OwnedFd, slot: Option<&(Witness, u32)>, mut exit: Exit, waits: bool) {
     if let Some((witness, number)) = slot
         && let Err(error) = witness.write_exit(*number, &exit)
     {
         exit.store_failure.get_or_insert(errno(&error.source));
     }
-    let report = Report::exited(&exit);
+    let report = Report::exited(&exit, waits);
     let _ = rustix::io::retry_on_intr(|| send(socket, &report, SendFlags::NOSIGNAL));
 }
 

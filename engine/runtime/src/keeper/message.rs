@@ -36,6 +36,11 @@ impl Order {
     }
 }
 
+/// Whether a packet is an order, which came too late for the attempt before. Every packet of a spec is longer.
+pub(super) fn is_order(packet: &[u8]) -> bool {
+    packet.len() == 1
+}
+
 /// Cuts a spec into packets: each begins with whether it is the last.
 pub(super) fn spec_packets(spec: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let count = spec.len().div_ceil(SPEC_PART).max(1);
@@ -51,9 +56,19 @@ pub(super) fn spec_packets(spec: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 /// What a keeper tells the engine.
 #[derive(Debug)]
 pub(super) enum Report {
-    Started { pid: i32 },
-    Output { stream: Stream, lost: u64, bytes: Vec<u8> },
-    Exited(Exit),
+    Started {
+        pid: i32,
+    },
+    Output {
+        stream: Stream,
+        lost: u64,
+        bytes: Vec<u8>,
+    },
+    /// The attempt is over; the keeper waits for another one, or ends.
+    Exited {
+        exit: Exit,
+        waits: bool,
+    },
     NotStarted(NotStarted),
 }
 
@@ -73,9 +88,10 @@ impl Report {
         out.finish()
     }
 
-    pub(super) fn exited(exit: &Exit) -> Vec<u8> {
+    pub(super) fn exited(exit: &Exit, waits: bool) -> Vec<u8> {
         let mut out = Encoder::default();
         out.u8(2);
+        out.bool(waits);
         out.raw(&exit.encode());
         out.finish()
     }
@@ -101,7 +117,7 @@ impl Report {
                 let stream = Stream::from_code(input.u8()?).ok_or(Malformed)?;
                 Ok(Self::Output { stream, lost: input.u64()?, bytes: input.rest().to_vec() })
             }
-            2 => Ok(Self::Exited(Exit::decode(input.rest())?)),
+            2 => Ok(Self::Exited { waits: input.bool()?, exit: Exit::decode(input.rest())? }),
             3 => {
                 let (kind, errno) = (input.u8()?, input.i32()?);
                 Ok(Self::NotStarted(match kind {

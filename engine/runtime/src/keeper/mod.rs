@@ -20,6 +20,7 @@ mod helper;
 mod keep;
 mod message;
 mod output;
+mod pool;
 mod processes;
 mod runtime_directory;
 mod spec;

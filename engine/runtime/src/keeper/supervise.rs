@@ -30,6 +30,8 @@ pub(super) struct Ending {
     pub(super) pipe_held: bool,
     pub(super) leftovers: Vec<Leftover>,
     pub(super) leftover_count: u32,
+    /// Whether this process has no children any more, adopted ones included.
+    pub(super) nothing_left: bool,
 }
 
 /// A running command and everything that can happen to it.
@@ -90,12 +92,14 @@ impl<'a> Supervision<'a> {
         let pipe_held = self.ended_by.is_none() && self.sources.iter().any(|source| source.pipe().is_some());
         let (leftovers, leftover_count) = self.end_rest();
         self.close_sources();
+        let nothing_left = !self.has_children && self.ended.is_some();
         let ending = Ending {
             ended: self.ended.unwrap_or(Ended::StillRunning),
             ended_by: self.ended_by,
             pipe_held,
             leftovers,
             leftover_count,
+            nothing_left,
         };
         (ending, self.sink)
     }

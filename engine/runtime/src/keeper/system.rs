@@ -71,18 +71,26 @@ unsafe extern "C" {
     static mut environ: *mut *mut c_char;
 }
 
-/// Closes every descriptor beyond the standard streams but one: what the engine was started with (a pipe that somebody waits on, say) must not be held
+/// Closes every descriptor beyond the standard streams but those: what the engine was started with (a pipe that somebody waits on, say) must not be held
 /// by processes that may outlive it.
 ///
 /// Only for a process that owns no other descriptor, as the helper is just after its fork.
-pub(super) fn close_all_but(kept: BorrowedFd<'_>) {
-    let kept = kept.as_raw_fd().cast_unsigned();
-    for (first, last) in [(3, kept.saturating_sub(1)), (kept + 1, u32::MAX)] {
-        if first <= last {
-            // SAFETY: nothing in this process uses the descriptors in the range. A kernel before 5.9 refuses, and they stay open.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+pub(super) fn close_all_but<const N: usize>(kept: [BorrowedFd<'_>; N]) {
+    let mut kept = kept.map(|kept| kept.as_raw_fd().cast_unsigned());
+    kept.sort_unstable();
+    let mut first = 3;
+    for kept in kept {
+        if first < kept {
+            close_range(first, kept - 1);
         }
+        first = first.max(kept + 1);
     }
+    close_range(first, u32::MAX);
+}
+
+fn close_range(first: u32, last: u32) {
+    // SAFETY: nothing in this process uses the descriptors in the range. A kernel before 5.9 refuses, and they stay open.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
 
 /// Sets the disposition of every signal that has one to the default, then ignores the given ones.

@@ -177,15 +177,15 @@ impl Witness {
         verdict
     }
 
-    /// The slots in which something is written or that are held, in order. A claimed slot that no journal record names means that the journal
-    /// lost records (engine.md §4).
+    /// The slots from `first` on in which something is written, in order. A claimed slot that no journal record names means that the journal lost
+    /// records (engine.md §4).
     ///
     /// # Errors
     /// The file can't be read.
-    pub fn used_slots(&self) -> Result<Vec<u32>, WitnessError> {
+    pub fn used_slots(&self, first: u32) -> Result<Vec<u32>, WitnessError> {
         let length = self.file.metadata().map_err(|source| self.error("read", source))?.len();
         let mut used = Vec::new();
-        for slot in 0..u32::try_from(length.div_ceil(SLOT)).unwrap_or(u32::MAX) {
+        for slot in first..u32::try_from(length.div_ceil(SLOT)).unwrap_or(u32::MAX) {
             if !matches!(self.read_part(slot, CLAIM)?, Content::Absent)
                 || !matches!(self.read_part(slot, EXIT)?, Content::Absent)
             {

@@ -36,7 +36,7 @@ use super::process::{Attempt, EndOrder, Workshop};
 use super::surface::{Asking, Interruption, Observer, Operator, Question, Reply, View};
 use crate::journal::{JournalError, Recorded, Replay, Writer};
 use crate::keeper::{self, Control, Ending as KeeperEnding, Verdict, Witness};
-use crate::store::{RunDir, Store, SummaryFold, index};
+use crate::store::{NewFiles, RunDir, Store, SummaryFold, index};
 
 /// How long an answer's writer waits for word; see `cli.md`. Here: how often a
 /// run without anything else to do looks at the clock for its observer.
@@ -208,6 +208,8 @@ pub(super) enum Opening {
     New {
         /// The run's first events.
         first: Vec<EventKind>,
+        /// What it needs beside its journal, still to be flushed.
+        files: NewFiles,
     },
     /// It goes on from what was read.
     Again {
@@ -233,7 +235,7 @@ impl<'o> Dispatcher<'o> {
     pub(super) fn new(parts: Parts<'o>) -> Self {
         let (messages, inbox) = unbounded_channel();
         let pending = match &parts.opening {
-            Opening::New { first } => first.clone(),
+            Opening::New { first, .. } => first.clone(),
             Opening::Again { .. } => Vec::new(),
         };
         let mut mailbox = Mailbox::new(&parts.workshop.dir, parts.state.plan.people.clone());
@@ -488,7 +490,7 @@ impl<'o> Dispatcher<'o> {
         if let Some(opening) = self.opening.take() {
             let dir = &self.workshop.dir;
             let (writer, recorded) = match opening {
-                Opening::New { .. } => Writer::create(dir, now(), events)?,
+                Opening::New { files, .. } => Writer::create_with(dir, files, now(), events)?,
                 Opening::Again { replay } => Writer::reopen(dir, &replay, now(), events)?,
             };
             self.writer = Some(writer);

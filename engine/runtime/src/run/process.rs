@@ -1,10 +1,11 @@
 //! From a rendered command to a keeper, and from the keeper's last word to a
 //! result.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use runbook_core::event::{LeakedProcess, Outcome};
@@ -40,6 +41,8 @@ pub(super) struct Workshop {
     pub runtime_dir: Arc<PathBuf>,
     /// The shell where a step names none: `bash`, else `sh`.
     pub default_shell: Arc<str>,
+    /// The options of shells that were looked at already.
+    pub shells: Arc<Shells>,
 }
 
 /// How one attempt of a command is run.
@@ -84,7 +87,10 @@ impl Workshop {
         let mut script = None;
         if let Some(text) = launch.script {
             argv.extend(
-                shell_argv(&launch.argv, &self.default_shell, &self.environment).into_iter().map(Into::into),
+                self.shells
+                    .argv(&launch.argv, &self.default_shell, &self.environment)
+                    .into_iter()
+                    .map(Into::into),
             );
             let number = SCRIPT.fetch_add(1, Ordering::Relaxed);
             let name =
@@ -184,23 +190,41 @@ impl Workshop {
     }
 }
 
-/// The shell with the options that make a script stop at its first failure.
-fn shell_argv(declared: &[String], default_shell: &str, environment: &Environment) -> Vec<String> {
-    let (program, options) = match declared {
-        [] => (default_shell.to_owned(), None),
-        [program] => (program.clone(), None),
-        [program, rest @ ..] => (program.clone(), Some(rest)),
-    };
-    if let Some(options) = options {
-        return std::iter::once(program).chain(options.iter().cloned()).collect();
+/// Which options make a shell stop at the first failure of a script: looked up once per shell and run, since a script is most of what steps are.
+#[derive(Debug, Default)]
+pub(super) struct Shells(Mutex<HashMap<String, &'static [&'static str]>>);
+
+impl Shells {
+    fn argv(&self, declared: &[String], default_shell: &str, environment: &Environment) -> Vec<String> {
+        let (program, options) = match declared {
+            [] => (default_shell, None),
+            [program] => (program.as_str(), None),
+            [program, rest @ ..] => (program.as_str(), Some(rest)),
+        };
+        let program_alone = std::iter::once(program.to_owned());
+        match options {
+            Some(options) => program_alone.chain(options.iter().cloned()).collect(),
+            None => {
+                let options = self.options(program, environment);
+                program_alone.chain(options.iter().map(|option| (*option).to_owned())).collect()
+            }
+        }
     }
-    let options: &[&str] = match dialect(&program, environment) {
-        ShellKind::Bash => &["-euo", "pipefail", "-O", "inherit_errexit"],
-        ShellKind::WithPipefail => &["-eu", "-o", "pipefail"],
-        ShellKind::Plain => &["-eu"],
-        ShellKind::Other => &[],
-    };
-    std::iter::once(program).chain(options.iter().map(|option| (*option).to_owned())).collect()
+
+    fn options(&self, program: &str, environment: &Environment) -> &'static [&'static str] {
+        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(options) = known.get(program) {
+            return options;
+        }
+        let options: &[&str] = match dialect(program, environment) {
+            ShellKind::Bash => &["-euo", "pipefail", "-O", "inherit_errexit"],
+            ShellKind::WithPipefail => &["-eu", "-o", "pipefail"],
+            ShellKind::Plain => &["-eu"],
+            ShellKind::Other => &[],
+        };
+        known.insert(program.to_owned(), options);
+        options
+    }
 }
 
 enum ShellKind {

@@ -60,7 +60,7 @@ pub(super) async fn recover(
         Err(error) => return Err(error.into()),
     };
     if let Some(witness) = &witness {
-        if let Some(slot) = witness.used_slots()?.into_iter().find(|slot| *slot >= state.next_slot) {
+        if let Some(slot) = witness.used_slots(state.next_slot)?.first().copied() {
             return Err(RecoverError::LostRecord { slot });
         }
         end_backgrounds(plan, state, witness, events).await?;

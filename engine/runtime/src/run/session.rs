@@ -31,7 +31,7 @@ use crate::secrets::{self, SecretError};
 use crate::store::identity::{current_user, hostname};
 use crate::store::index;
 use crate::store::lock::{LockError, RunLock};
-use crate::store::{ENVIRONMENT, Family, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold};
+use crate::store::{ENVIRONMENT, Family, NewFiles, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold};
 
 /// The largest plan that is read back, in bytes.
 const PLAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -360,7 +360,7 @@ pub async fn create(
         (PLAN, plan_text.as_bytes()),
         (ENVIRONMENT, environment_text.as_bytes()),
     ];
-    directory.write_all_new(&files, store.runs())?;
+    let files = NewFiles::write(directory, &files, store.runs())?;
     Witness::create(&dir.witness_path(), dir.file_mode())?;
     dir.files()?;
     let at = now();
@@ -386,7 +386,7 @@ pub async fn create(
         run: dir.run().clone(),
         dir,
         state,
-        opening: Opening::New { first },
+        opening: Opening::New { first, files },
         secrets,
         environment: new.environment,
         handled: Vec::new(),
@@ -468,6 +468,7 @@ impl Held {
             secrets: Arc::new(self.secrets),
             locks: self.named,
             runtime_dir: Arc::new(runtime_dir),
+            shells: Arc::default(),
             default_shell: if bash.is_some() { "bash".into() } else { "sh".into() },
         };
         let dispatcher = Dispatcher::new(Parts {

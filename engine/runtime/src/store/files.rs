@@ -202,36 +202,6 @@ impl Directory {
         file.sync_data().map_err(|source| StoreError::io("sync", &path, source))
     }
 
-    /// Writes several new files like [`Directory::write_new`] and flushes them,
-    /// together with `beside`, at the same time: a disk takes them as one.
-    ///
-    /// # Errors
-    /// The first that can't be written.
-    pub fn write_all_new(&self, files: &[(&str, &[u8])], beside: &Self) -> Result<(), StoreError> {
-        let mut open = Vec::with_capacity(files.len());
-        for (name, bytes) in files {
-            let mut file = self.create(name)?;
-            let path = self.path.join(name);
-            file.write_all(bytes).map_err(|source| StoreError::io("write", &path, source))?;
-            open.push((file, path));
-        }
-        std::thread::scope(|scope| {
-            let flushes: Vec<_> = open
-                .iter()
-                .map(|(file, path)| {
-                    scope.spawn(move || {
-                        file.sync_data().map_err(|source| StoreError::io("sync", path, source))
-                    })
-                })
-                .collect();
-            let beside = beside.sync();
-            let flushed = flushes.into_iter().map(|flush| {
-                flush.join().unwrap_or_else(|_| Err(StoreError::refused(&self.path, "could not be flushed")))
-            });
-            flushed.chain([beside]).collect()
-        })
-    }
-
     /// Puts a file in place at once and durably, whatever was there before:
     /// temporary file, `fsync`, rename, `fsync` of the folder.
     ///

@@ -13,6 +13,7 @@ pub mod index;
 pub mod lock;
 mod mode;
 pub mod named_lock;
+mod new_files;
 mod resolve;
 mod run_directory;
 mod share;
@@ -25,6 +26,8 @@ mod watch;
 
 pub use error::{Family, StoreError};
 pub use files::Directory;
+pub use new_files::NewFiles;
+pub(crate) use new_files::begin;
 pub use resolve::ResolveError;
 pub use run_directory::{
     ARTIFACTS, ENVIRONMENT, FILES, INBOX, LOCK, LOGS, PLAN, RUNBOOK, RunDir, WITNESS, log_name, segment_name,
