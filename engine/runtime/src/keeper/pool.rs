@@ -1,5 +1,5 @@
 //! Keepers that have nothing to keep: an attempt that ended and left nothing running leaves its keeper as it was, so that the next attempt can have
-//! it. That saves a fork, the copying of what the fork shares, and an end: half of what a keeper costs a short command.
+//! it. That saves a fork, the copying of what the fork shares, and an end: most of what a keeper costs a short command.
 
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
