@@ -128,7 +128,11 @@ fn state(context: &Context, findings: &mut Vec<Finding>) {
             ));
         }
         Err(error) => {
-            findings.push(finding("state", format!("{}: {error}", path.display()), "look at its permissions"))
+            findings.push(finding(
+                "state",
+                format!("{}: {error}", path.display()),
+                "look at its permissions",
+            ));
         }
     }
     disk(&path, findings);
@@ -217,7 +221,7 @@ fn latest(store: &Store, findings: &mut Vec<Finding>) {
     let filter = Filter { limit: Some(1), ..Filter::default() };
     match index::list(store, &filter) {
         Err(error) => {
-            findings.push(finding("state", error.to_string(), "runbook verify tells more of a run"))
+            findings.push(finding("state", error.to_string(), "runbook verify tells more of a run"));
         }
         Ok(runs) => {
             let now = run::now();
@@ -240,7 +244,8 @@ fn latest(store: &Store, findings: &mut Vec<Finding>) {
 fn private_folder(context: &Context, findings: &mut Vec<Finding>) {
     match runtime_directory(context.environment.runtime_dir.as_deref()) {
         Ok(path) => {
-            findings.push(good("memory", format!("{} holds what a step needs while it runs", path.display())))
+            findings
+                .push(good("memory", format!("{} holds what a step needs while it runs", path.display())));
         }
         Err(error) => findings.push(finding(
             "memory",
