@@ -25,6 +25,7 @@ pub struct Wishes {
 }
 
 /// Whether a step may start now.
+#[expect(clippy::large_enum_variant, reason = "one is made for a step that could start, and is gone at once")]
 pub(super) enum Entrance {
     /// It may; with what is recorded before it does.
     Open(Vec<EventKind>),

@@ -56,10 +56,10 @@ pub(super) fn start(
                 starting.add(step, None);
             }
             // One after the other, in the plan's order: one may rely on another.
-            if state.restarting.is_empty() {
-                if let Some(step) = lost().min() {
-                    starting.add(step, Some("the background command is started again"));
-                }
+            if state.restarting.is_empty()
+                && let Some(step) = lost().min()
+            {
+                starting.add(step, Some("the background command is started again"));
             }
         }
         return starting.events;
