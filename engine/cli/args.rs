@@ -8,8 +8,8 @@ use runbook_core::event::AheadAnswer;
 use runbook_core::id::StepId;
 
 use crate::commands::{
-    answer, cancel, completions, doctor, init, list, lock, logs, man, new, note, plan, resume, run, runs,
-    schema, show, status, test, validate, verify, watch,
+    answer, cancel, completions, doctor, init, list, lock, logs, man, new, note, plan, resume, rollback, run,
+    runs, schema, show, status, test, validate, verify, watch,
 };
 
 /// Runs operations procedures: a YAML graph of checks, commands and approvals, with a recorded, resumable run log.
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Answer(answer::AnswerOptions),
     /// Stop a live run and wait for its end, or end a parked one
     Cancel(cancel::Options),
+    /// Undo what a run has done, the last first
+    Rollback(rollback::Options),
     /// Add a line to a run's timeline
     Note(note::Options),
     /// Where a run stands and what it waits for
@@ -86,8 +88,7 @@ pub(crate) enum Command {
 }
 
 /// The commands of the contract that later versions have.
-const LATER: [&str; 10] =
-    ["rollback", "report", "diff", "stats", "lint", "graph", "import", "export", "gc", "serve"];
+const LATER: &[&str] = &["report", "diff", "stats", "lint", "graph", "import", "export", "gc", "serve"];
 
 /// Whether later versions have this command.
 pub(crate) fn comes_later(command: &str) -> bool {

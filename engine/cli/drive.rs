@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use runbook_core::event::{AheadAnswer, Gate, RunOutcome};
-use runbook_core::plan::Plan;
+use runbook_core::event::{AheadAnswer, Gate, Outcome, RunOutcome};
+use runbook_core::plan::{OnFailure, Plan};
 use runbook_core::schedule::{Attendance, Refusal, RefusalKind, ResumeRequest, plan_resume};
 use runbook_core::state::RunState;
 use runbook_runtime::keeper::Helper;
@@ -16,6 +16,7 @@ use runbook_runtime::run::{
 use runbook_runtime::store::{RunDir, Store};
 
 use crate::args::{Format, Patience};
+use crate::commands::rollback;
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
 use crate::exit_code;
@@ -145,9 +146,38 @@ pub(crate) fn resume(
     let decide = |state: &RunState| {
         let (question, answers) = plan_resume(state, request)?;
         let override_window = override_window.map(str::to_owned);
-        Ok(Carry { question, answers, override_window, cancel: None })
+        Ok(Carry { question, answers, override_window, cancel: None, rollback: false })
     };
     match carry_on(context, helper, dir, named, decide)? {
+        Ok(status) => Ok(status),
+        Err(Refusal { kind: RefusalKind::Unchanged, message }) => {
+            nothing_to_do(context, dir, &message)?;
+            Ok(exit_code::SUCCEEDED)
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Takes a run on to undo what it has done; the exit status.
+pub(crate) fn rollback(
+    context: &Context,
+    helper: Arc<Helper>,
+    dir: &RunDir,
+    named: &str,
+    decide: impl FnOnce(&RunState) -> Result<Carry, Refusal>,
+) -> Result<u8, CommandError> {
+    let status = |ending: &Ending| match (exit_status(ending), ending.outcome) {
+        // How the run had ended is not what this was about.
+        (_, Some(_)) if ending.store_failure.is_none() && ending.stopped.is_none() => {
+            if rollback::is_incomplete(&ending.state) {
+                exit_code::FAILED
+            } else {
+                exit_code::SUCCEEDED
+            }
+        }
+        (status, _) => status,
+    };
+    match carry_on_with(context, helper, dir, named, decide, status)? {
         Ok(status) => Ok(status),
         Err(Refusal { kind: RefusalKind::Unchanged, message }) => {
             nothing_to_do(context, dir, &message)?;
@@ -180,6 +210,18 @@ pub(crate) fn carry_on(
     named: &str,
     decide: impl FnOnce(&RunState) -> Result<Carry, Refusal>,
 ) -> Result<Result<u8, Refusal>, CommandError> {
+    carry_on_with(context, helper, dir, named, decide, exit_status)
+}
+
+/// The same, with another opinion of what its ending means.
+fn carry_on_with(
+    context: &Context,
+    helper: Arc<Helper>,
+    dir: &RunDir,
+    named: &str,
+    decide: impl FnOnce(&RunState) -> Result<Carry, Refusal>,
+    status: impl FnOnce(&Ending) -> u8,
+) -> Result<Result<u8, Refusal>, CommandError> {
     block_on(async {
         let outside = run::outside();
         let store = context.store()?;
@@ -189,7 +231,10 @@ pub(crate) fn carry_on(
         let surroundings = surroundings(context, helper, store, &mut reporter, &*operator)?;
         let carried = run::resume(dir, &outside, surroundings, decide, &mut notice(context)).await?;
         match carried {
-            Ok(ending) => finish(context, &mut reporter, dir, &ending, named).map(Ok),
+            Ok(ending) => {
+                finish(context, &mut reporter, dir, &ending, named)?;
+                Ok(Ok(status(&ending)))
+            }
             Err(refusal) => Ok(Err(refusal)),
         }
     })?
@@ -229,6 +274,17 @@ fn surroundings<'o>(
     })
 }
 
+/// Whether a question is one that a resume needs answered, and not one that the
+/// runbook puts to people.
+fn is_undecided(state: &RunState, step: usize, gate: Gate) -> bool {
+    match gate {
+        Gate::Interrupted => true,
+        Gate::Failure => state.plan.steps[step].on_failure != OnFailure::Ask,
+        Gate::Undo => state.steps[step].outcome() == Some(Outcome::Interrupted),
+        _ => false,
+    }
+}
+
 /// The exit status of a run that this process has carried (`cli.md`).
 pub(crate) fn exit_status(ending: &Ending) -> u8 {
     if ending.store_failure.is_some() {
@@ -243,8 +299,9 @@ pub(crate) fn exit_status(ending: &Ending) -> u8 {
     }
     match (&ending.parked, ending.outcome) {
         (Some(gates), None) => {
-            let undecided = |gate: Gate| matches!(gate, Gate::Interrupted | Gate::Failure);
-            if gates.iter().any(|waiting| undecided(waiting.gate)) {
+            if ending.state.gates.iter().any(|(step, gate)| is_undecided(&ending.state, *step, gate.gate))
+                && !gates.is_empty()
+            {
                 exit_code::UNDECIDED
             } else {
                 exit_code::WAITING

@@ -68,6 +68,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
         Command::Choose(options) => commands::answer::choose(context, options),
         Command::Answer(options) => commands::answer::answer(context, options),
         Command::Cancel(options) => commands::cancel::execute(context, &options),
+        Command::Rollback(options) => commands::rollback::execute(context, &options),
         Command::Note(options) => commands::note::execute(context, &options),
         Command::Status(options) => commands::status::execute(context, &options),
         Command::Runs(options) => commands::runs::execute(context, &options),

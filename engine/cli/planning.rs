@@ -184,8 +184,8 @@ pub(crate) fn plan(
         source: &loaded.source,
         stem: loaded.stem(),
         given: &given,
-        on_failure: context.global.on_failure.map(on_failure).transpose()?,
         selection: &selection,
+        on_failure: context.global.on_failure.map(on_failure),
         files: &files,
         calls: &loaded.called,
         project: loaded.project_input(),
@@ -205,12 +205,12 @@ fn selection(context: &Context, loaded: &Loaded) -> Result<Selection, CommandErr
     Ok(selection)
 }
 
-fn on_failure(option: OnFailureOption) -> Result<OnFailure, CommandError> {
+fn on_failure(option: OnFailureOption) -> OnFailure {
     match option {
-        OnFailureOption::Stop => Ok(OnFailure::Stop),
-        OnFailureOption::Continue => Ok(OnFailure::Continue),
-        OnFailureOption::Warn => Ok(OnFailure::Warn),
-        OnFailureOption::Ask => Err(CommandError::not_yet("--on-failure ask")),
+        OnFailureOption::Stop => OnFailure::Stop,
+        OnFailureOption::Continue => OnFailure::Continue,
+        OnFailureOption::Warn => OnFailure::Warn,
+        OnFailureOption::Ask => OnFailure::Ask,
     }
 }
 

@@ -79,7 +79,7 @@ fn no_file_of_the_state_directory_and_no_stream_holds_a_secret() {
 #[test]
 fn no_terminal_shows_a_secret() {
     let test = with_secret();
-    let (code, shown) = Terminal::start(test.command(&["run", "main"])).finish();
+    let (code, shown) = Terminal::start(test.command(&["run", "main", "--on-failure", "stop"])).finish();
     assert_eq!(code, 1, "{shown}");
     for spelling in spellings() {
         assert!(!shown.contains(&spelling), "{spelling} in {shown}");

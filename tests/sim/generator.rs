@@ -4,10 +4,10 @@ use std::fmt;
 
 use proptest::prelude::*;
 use runbook_core::duration::Duration;
-use runbook_core::plan::{Action, OnExpiry, OnFailure, OnInterrupt, Plan, Step};
+use runbook_core::plan::{Action, OnExpiry, OnFailure, OnInterrupt, Plan, Rollback, Step};
 
 use crate::plans;
-use crate::world::{Ending, Reply, Script};
+use crate::world::{Dice, Ending, Reply, Script};
 
 /// A plan, its world and the seed of everything that is left to chance.
 #[derive(Clone)]
@@ -95,7 +95,13 @@ fn script() -> impl Strategy<Value = Script> {
 
 fn settings() -> impl Strategy<Value = (OnFailure, OnInterrupt, Option<(u32, bool)>)> {
     (
-        prop_oneof![4 => Just(OnFailure::Stop), 1 => Just(OnFailure::Continue), 1 => Just(OnFailure::Warn)],
+        prop_oneof![
+            4 => Just(OnFailure::Stop),
+            1 => Just(OnFailure::Unsaid),
+            1 => Just(OnFailure::Ask),
+            1 => Just(OnFailure::Continue),
+            1 => Just(OnFailure::Warn),
+        ],
         prop_oneof![3 => Just(OnInterrupt::Ask), 2 => Just(OnInterrupt::Rerun), 1 => Just(OnInterrupt::Fail)],
         prop_oneof![2 => Just(None), 1 => (1_u32..4, any::<bool>()).prop_map(Some)],
     )
@@ -123,10 +129,17 @@ pub(crate) fn cases(steps: std::ops::RangeInclusive<usize>) -> impl Strategy<Val
     )
         .prop_map(|(drafts, finally, max_parallel, attended, seed)| {
             let main = drafts.len().saturating_sub(finally).max(1);
-            let (steps, scripts) =
-                drafts.into_iter().enumerate().map(|(index, draft)| build(index, main, draft)).unzip();
+            let (steps, scripts) = drafts
+                .into_iter()
+                .enumerate()
+                .map(|(index, draft)| build(index, main, draft))
+                .unzip::<_, _, Vec<Step>, Vec<Script>>();
             let mut plan = plans::plan(steps);
             plan.max_parallel = max_parallel;
+            plan.rollback =
+                [Rollback::Auto, Rollback::Ask, Rollback::Manual][usize::try_from(seed % 3).unwrap_or(0)];
+            plan.complete(0);
+            let scripts = with_undos(&plan, scripts, seed);
             Case { plan, scripts, attended, seed }
         })
 }
@@ -145,6 +158,10 @@ fn build(index: usize, main: usize, draft: Draft) -> (Step, Script) {
     needed.dedup();
     let mut step = plans::step(&format!("s{index}"), &needed, action);
     step.finally = finally;
+    if !finally && step.action.question().is_none() && spice < 5 {
+        let undo = if spice == 0 { plans::manual(&[]) } else { plans::run() };
+        step.undo = plans::undo(undo, spice % 2 == 0);
+    }
     step.when = (script.when != Ok(true)).then(|| "params.x".to_owned());
     if step.action.question().is_none() {
         step.retry = retry.map(|(times, by_code)| plans::retry(times, if by_code { &[75] } else { &[] }));
@@ -164,4 +181,18 @@ fn build(index: usize, main: usize, draft: Draft) -> (Step, Script) {
         }
     }
     (step, script)
+}
+
+/// The world of what undoes the steps: some of it fails at first, and some for good.
+fn with_undos(plan: &Plan, mut scripts: Vec<Script>, seed: u64) -> Vec<Script> {
+    let mut dice = Dice(seed ^ 0x0dd);
+    while scripts.len() < plan.steps.len() {
+        let endings = match dice.roll(6) {
+            0 => vec![Ending::Exit(1), Ending::Success],
+            1 => vec![Ending::Exit(1)],
+            _ => vec![Ending::Success],
+        };
+        scripts.push(Script { endings, ..Script::default() });
+    }
+    scripts
 }

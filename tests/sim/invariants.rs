@@ -2,7 +2,9 @@
 //! words than the scheduler's own.
 
 use runbook_core::event::{EventKind, Gate, Outcome};
-use runbook_core::plan::{Action, OnFailure, OnInterrupt, Plan};
+use runbook_core::plan::{Action, OnInterrupt, Plan};
+
+use crate::unwinding::Unwinding;
 
 /// What the events so far say of one step.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +35,7 @@ pub(crate) struct Watch {
     ended: bool,
     ending: bool,
     background_failed: bool,
+    pub(crate) unwinding: Unwinding,
 }
 
 impl Watch {
@@ -44,6 +47,28 @@ impl Watch {
             ended: false,
             ending: false,
             background_failed: false,
+            unwinding: Unwinding::default(),
+        }
+    }
+
+    pub(crate) fn outcome_of(&self, step: usize) -> Option<Outcome> {
+        self.steps[step].outcome
+    }
+
+    pub(crate) fn was_cut_off(&self, step: usize) -> bool {
+        self.steps[step].cut_off
+    }
+
+    pub(crate) fn is_awake(&self) -> bool {
+        self.created && !self.asleep && !self.ended
+    }
+
+    #[track_caller]
+    pub(crate) fn main_is_over(&self, plan: &Plan) {
+        for (index, step) in plan.declared().filter(|(_, step)| !step.finally) {
+            let seen = &self.steps[index];
+            let over = seen.outcome.is_some() && seen.gate.is_none() && !seen.running && !seen.skip_pending;
+            assert!(over, "{} is not over when what was done is undone", step.id);
         }
     }
 
@@ -53,12 +78,20 @@ impl Watch {
     /// Where it breaks a promise.
     #[track_caller]
     pub(crate) fn see(&mut self, plan: &Plan, kind: &EventKind) {
+        if self.sees_undo(plan, kind) {
+            return;
+        }
         let index = kind.step().map(|id| plan.index_of(id).expect("the plan has the step"));
         match (kind, index) {
             (EventKind::RunCreated { .. }, _) => self.created = true,
-            (EventKind::RunResumed { .. }, _) => self.resumed(),
+            (EventKind::RunResumed { rollback, .. }, _) => self.resumed(plan, *rollback),
             (EventKind::RunStopped { .. } | EventKind::RunParked { .. }, _) => self.asleep = true,
-            (EventKind::CancelRequested { .. }, _) => self.ending = true,
+            (EventKind::CancelRequested { undo, .. }, _) => {
+                self.ending = true;
+                if *undo {
+                    self.unwinding.decided();
+                }
+            }
             (EventKind::RunFinished { .. }, _) => self.run_finished(plan),
             (EventKind::StepStarted { attempt, why, .. }, Some(i)) => {
                 self.may_start(plan, i);
@@ -101,6 +134,10 @@ impl Watch {
                 step.finished += 1;
                 step.running = false;
                 step.outcome = Some(*outcome);
+                if !step.was_ready {
+                    self.unwinding.ended(i);
+                }
+                let step = &mut self.steps[i];
                 step.background_lives =
                     *outcome == Outcome::Succeeded && plan.steps[i].action.is_background();
                 step.was_ready |= step.background_lives;
@@ -123,7 +160,9 @@ impl Watch {
                 assert!(self.steps[i].gate.is_none(), "{kind:?}: it is open already");
                 self.steps[i].gate = Some((*gate, Vec::new()));
             }
-            (EventKind::GateAnswered { .. }, Some(i)) if matches!(plan.steps[i].action, Action::Wait(_)) => {
+            (EventKind::GateAnswered { .. }, Some(i))
+                if matches!(plan.steps[i].action, Action::Wait(_)) && self.steps[i].gate.is_none() =>
+            {
                 assert!(self.steps[i].running, "{kind:?}: a wait is cut short that doesn't run");
             }
             (EventKind::GateAnswered { answer, .. }, Some(i)) => {
@@ -135,15 +174,27 @@ impl Watch {
         }
     }
 
-    fn resumed(&mut self) {
+    fn resumed(&mut self, plan: &Plan, rollback: bool) {
         self.asleep = false;
         if self.ended {
+            for (seen, _) in self.steps.iter_mut().zip(&plan.steps).filter(|(_, step)| step.finally) {
+                seen.outcome = None;
+            }
+        }
+        self.unwinding.resumed(self.ended, rollback);
+        if rollback || self.unwinding.has_begun() {
+            self.ending = true;
+        }
+        if self.ended && rollback {
+            self.ended = false;
+        } else if self.ended {
             self.ended = false;
             self.ending = false;
             self.background_failed = false;
         }
         for step in &mut self.steps {
-            if std::mem::take(&mut step.cut_off) && !self.ending {
+            if step.cut_off && !self.ending {
+                step.cut_off = false;
                 step.outcome = Some(Outcome::Interrupted);
             }
             if matches!(step.outcome, Some(Outcome::Blocked | Outcome::Cancelled)) && !self.ending {
@@ -181,7 +232,14 @@ impl Watch {
         );
         match (gate, result) {
             (Gate::Failure | Gate::Interrupted, "retry") => step.outcome = None,
-            (Gate::Failure | Gate::Interrupted, "done") => step.outcome = Some(Outcome::Succeeded),
+            (Gate::Failure | Gate::Interrupted, "done") => {
+                step.outcome = Some(Outcome::Succeeded);
+                self.unwinding.ended(i);
+            }
+            (Gate::Failure, "undo") => {
+                self.unwinding.decided();
+                self.ending = true;
+            }
             (Gate::Failure | Gate::Interrupted, "skip") => step.skip_pending = true,
             (Gate::Failure | Gate::Interrupted, "abort") => {
                 step.outcome = Some(Outcome::Failed);
@@ -198,13 +256,17 @@ impl Watch {
         step.gate.is_none()
             && match step.outcome {
                 Some(Outcome::Succeeded | Outcome::Skipped) => true,
-                Some(Outcome::Failed) => plan.steps[need].on_failure != OnFailure::Stop,
+                Some(Outcome::Failed) => !plan.steps[need].on_failure.stops(),
                 _ => false,
             }
     }
 
-    fn may_start(&self, plan: &Plan, i: usize) {
+    fn may_start(&mut self, plan: &Plan, i: usize) {
         let step = &plan.steps[i];
+        if step.finally {
+            self.undoing_is_over();
+            self.unwinding.finally_begins();
+        }
         assert!(self.created && !self.asleep && !self.ended, "{} starts in a run that rests", step.id);
         for need in &step.needs {
             assert!(self.passed(plan, *need), "{} starts before {}", step.id, plan.steps[*need].id);
@@ -218,9 +280,13 @@ impl Watch {
         );
         // What `finally` may rely on comes up again for it, however the rest ended.
         let main_is_over = self.steps.iter().zip(&plan.steps).all(|(seen, step)| {
-            step.finally || seen.was_ready || (seen.outcome.is_some() && seen.gate.is_none())
+            step.finally
+                || step.is_added()
+                || seen.was_ready
+                || (seen.outcome.is_some() && seen.gate.is_none())
         });
-        let for_finally = restarts && main_is_over && plan.steps.iter().any(|step| step.finally);
+        let for_finally =
+            restarts && main_is_over && plan.steps.iter().any(|step| step.finally || step.undo.is_some());
         for (j, other) in self.steps.iter().enumerate() {
             let declared = other.never_started
                 || plan.steps[j].action.is_repeatable()
@@ -231,16 +297,14 @@ impl Watch {
                 && (other.gate.is_some() || other.skip_pending || !declared)
                 && !moot;
             assert!(!unresolved, "{} starts while {} is unresolved", step.id, plan.steps[j].id);
-            if step.finally && !plan.steps[j].finally {
+            if step.finally && !plan.steps[j].finally && !plan.steps[j].is_added() {
                 let over = other.outcome.is_some() && other.gate.is_none() && !other.running;
                 assert!(over, "{} starts before {} is over", step.id, plan.steps[j].id);
             }
             if step.finally == plan.steps[j].finally {
                 let stops = match other.outcome {
                     Some(Outcome::Rejected) => true,
-                    Some(Outcome::Failed) => {
-                        plan.steps[j].on_failure == OnFailure::Stop && other.gate.is_none()
-                    }
+                    Some(Outcome::Failed) => plan.steps[j].on_failure.stops() && other.gate.is_none(),
                     _ => false,
                 };
                 assert!(!stops || for_finally, "{} starts after {} did not pass", step.id, plan.steps[j].id);
@@ -288,7 +352,8 @@ impl Watch {
     fn run_finished(&mut self, plan: &Plan) {
         assert!(!self.ended, "a run ends once");
         self.ended = true;
-        for (step, seen) in plan.steps.iter().zip(&self.steps) {
+        self.undoing_is_over();
+        for (step, seen) in plan.declared().map(|(index, step)| (step, &self.steps[index])) {
             assert!(seen.outcome.is_some(), "{} has no outcome at the end", step.id);
             assert!(seen.gate.is_none(), "{} has an open question at the end", step.id);
             assert_eq!(seen.started, seen.finished, "{}: each attempt ends once", step.id);

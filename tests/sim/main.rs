@@ -8,4 +8,5 @@ mod plans;
 mod properties;
 mod simulator;
 mod tables;
+mod unwinding;
 mod world;

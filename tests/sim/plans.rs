@@ -5,7 +5,7 @@ use runbook_core::duration::Duration;
 use runbook_core::id::StepId;
 use runbook_core::plan::{
     Action, Check, Command, Guards, Inputs, OnFailure, OnInterrupt, PLAN_FORMAT, Plan, Probe, Question,
-    Retry, Run, Step, Wait,
+    Retry, Role, Rollback, Run, Step, Undo, Wait,
 };
 
 pub(crate) fn id(text: &str) -> StepId {
@@ -102,6 +102,7 @@ pub(crate) fn step(name: &str, needs: &[usize], action: Action) -> Step {
         ask: None,
         deadline: None,
         escalate: Vec::new(),
+        done_when: None,
         action,
         timeout: None,
         grace: Duration::from_secs(10),
@@ -116,6 +117,8 @@ pub(crate) fn step(name: &str, needs: &[usize], action: Action) -> Step {
         artifacts: Vec::new(),
         log_limit: 1 << 26,
         source: None,
+        undo: None,
+        role: Role::Declared,
     }
 }
 
@@ -140,6 +143,12 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         people: runbook_core::plan::People::default(),
         max_parallel: 16,
         outputs: IndexMap::new(),
+        rollback: Rollback::Manual,
         steps,
     }
+}
+
+/// What undoes a step.
+pub(crate) fn undo(action: Action, always: bool) -> Option<Box<Undo>> {
+    Some(Box::new(Undo { action, timeout: None, env: IndexMap::new(), always }))
 }

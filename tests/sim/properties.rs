@@ -83,6 +83,24 @@ proptest! {
         same_end(&case, &straight, &current);
     }
 
+    /// A run that has ended is undone, crashed at every point of that, and ends as
+    /// it had ended.
+    #[test]
+    fn a_run_that_has_ended_can_be_rolled_back(case in cases(4..=12)) {
+        let mut run = start(&case, Weather::Calm);
+        run.run_to_its_end();
+        let (before, ended_as) = (run.log.len(), run.state.outcome);
+        prop_assume!(run.roll_back());
+        run.run_to_its_end();
+        assert_eq!(run.state.outcome, ended_as, "{}", run.tell());
+        let mut dice = Dice(case.seed ^ 0xba5e);
+        for events in before + 1..=run.log.len() {
+            let mut resumed = run.crash_after(events, dice.roll(usize::MAX) as u64);
+            resumed.run_to_its_end();
+            assert_eq!(resumed.state.outcome, ended_as, "{}", resumed.tell());
+        }
+    }
+
     /// Whatever is done to a run, it goes on to an end and keeps its promises.
     #[test]
     fn rough_weather_never_leaves_a_run_stuck(case in cases(5..=30)) {

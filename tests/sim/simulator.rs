@@ -9,6 +9,7 @@ use runbook_core::moment::Moment;
 use runbook_core::plan::{Action, Plan};
 use runbook_core::schedule::{
     Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, advance, record_answer,
+    undoable,
 };
 use runbook_core::state::{RunState, Status, kind_name};
 
@@ -78,6 +79,7 @@ pub(crate) fn answer(step: &runbook_core::id::StepId, word: &str, by: &str) -> A
         all_items: false,
         evidence: Vec::new(),
         outputs: IndexMap::new(),
+        env: IndexMap::new(),
         file: None,
     }
 }
@@ -88,6 +90,8 @@ fn in_short(kind: &EventKind) -> String {
         EventKind::StepStarted { attempt, why, .. } => format!("{attempt} {why:?}"),
         EventKind::AttemptReissued { attempt, .. } => format!("{attempt}"),
         EventKind::StepFinished { attempt, outcome, reason, .. } => format!("{attempt} {outcome} {reason:?}"),
+        EventKind::UndoStarted { attempt, why, .. } => format!("{attempt} {why:?}"),
+        EventKind::UndoFinished { attempt, outcome, reason, .. } => format!("{attempt} {outcome} {reason:?}"),
         EventKind::StepSkipped { reason, .. } | EventKind::StepCancelled { reason, .. } => reason.clone(),
         EventKind::GateOpened { gate, words, .. } => format!("{gate} {words:?}"),
         EventKind::GateAnswered { answer, items, .. } => format!("{answer} {items:?}"),
@@ -228,10 +232,12 @@ impl<'a> Simulator<'a> {
     }
 
     fn put_into_effect(&mut self, event: &EventKind) {
-        let index = event.step().and_then(|id| self.state.index_of(id));
+        let index = self.index_of(event);
         match (event, index) {
             (
-                EventKind::StepStarted { attempt, .. } | EventKind::AttemptReissued { attempt, .. },
+                EventKind::StepStarted { attempt, .. }
+                | EventKind::UndoStarted { attempt, .. }
+                | EventKind::AttemptReissued { attempt, .. },
                 Some(step),
             ) => {
                 let runs =
@@ -245,7 +251,10 @@ impl<'a> Simulator<'a> {
                     self.processes.insert((step, *attempt), false);
                 }
             }
-            (EventKind::StepFinished { attempt, .. }, Some(step)) => {
+            (
+                EventKind::StepFinished { attempt, .. } | EventKind::UndoFinished { attempt, .. },
+                Some(step),
+            ) => {
                 self.processes.remove(&(step, *attempt));
             }
             (EventKind::RunStopped { .. } | EventKind::CancelRequested { .. }, _) => {
@@ -255,6 +264,18 @@ impl<'a> Simulator<'a> {
             }
             _ => {}
         }
+    }
+
+    /// The step of the plan that an attempt is one of.
+    fn index_of(&self, event: &EventKind) -> Option<usize> {
+        let step = self.state.index_of(event.step()?)?;
+        let undo = matches!(
+            event,
+            EventKind::UndoStarted { .. }
+                | EventKind::UndoFinished { .. }
+                | EventKind::AttemptReissued { undo: true, .. }
+        );
+        if undo { self.state.undo_of(step) } else { Some(step) }
     }
 
     fn is_not_stuck(&self) {
@@ -392,7 +413,7 @@ impl<'a> Simulator<'a> {
                 }
             }
             Happening::Cancels => {
-                self.input(Input::Cancelled { by: "bob".into(), reason: None });
+                self.input(Input::Cancelled { by: "bob".into(), reason: None, undo: false });
             }
             Happening::BackgroundDies(step) => {
                 self.input(Input::BackgroundEnded { step, expected: false, reason: "exit 1".into() });
@@ -416,7 +437,28 @@ impl<'a> Simulator<'a> {
             question: Vec::new(),
             answers: Vec::new(),
             cancel: None,
+            rollback: false,
         });
+    }
+
+    /// `runbook rollback` of a run that has ended; whether anything is left to undo.
+    pub(crate) fn roll_back(&mut self) -> bool {
+        if undoable(self.plan, &self.state).order.is_empty() {
+            return false;
+        }
+        self.input(Input::Resumed {
+            by: "carol".into(),
+            host: "there".into(),
+            version: "0".into(),
+            found: Vec::new(),
+            changed_inputs: Vec::new(),
+            guards: Vec::new(),
+            question: Vec::new(),
+            answers: Vec::new(),
+            cancel: None,
+            rollback: true,
+        });
+        true
     }
 
     /// How an attempt ends: by what its step has failed so far.
@@ -433,8 +475,12 @@ impl<'a> Simulator<'a> {
 
     fn ending(&self, step: usize) -> Ending {
         let failed = self.log.iter().filter(|(_, _, kind)| {
-            matches!(kind, EventKind::StepFinished { step: id, outcome: Outcome::Failed, .. }
-                if *id == self.plan.steps[step].id)
+            let failed = matches!(
+                kind,
+                EventKind::StepFinished { outcome: Outcome::Failed, .. }
+                    | EventKind::UndoFinished { outcome: Outcome::Failed, .. }
+            );
+            failed && self.index_of(kind) == Some(step)
         });
         let endings = &self.scripts[step].endings;
         endings[failed.count().min(endings.len() - 1)]
@@ -444,12 +490,23 @@ impl<'a> Simulator<'a> {
         if self.state.waits.contains(&step) {
             return answer(&self.plan.steps[step].id, "done", "alice");
         }
-        let gate = &self.state.gates[&step];
+        let gate = self.state.gates[&step].clone();
         let no = self.scripts[step].reply == Reply::No;
         let mut given = answer(&self.plan.steps[step].id, "", ["alice", "bob"][self.dice.roll(2)]);
         given.word = match gate.gate {
             Gate::Approve => if no { "reject" } else { "approve" }.into(),
             Gate::Manual => if no { "failed" } else { "done" }.into(),
+            Gate::Failure => {
+                self.diverged = true;
+                let words = ["retry", "skip", "done", "undo", "abort"];
+                let word = words[self.dice.roll(words.len())];
+                let fits = gate.words.iter().any(|known| known == word);
+                if fits { word } else { "abort" }.into()
+            }
+            Gate::Rollback => ["undo", "undo", "keep"][self.dice.roll(3)].into(),
+            Gate::Undo if !gate.words.iter().any(|word| word == "wait") => {
+                ["retry", "retry", "retry", "skip", "abort"][self.dice.roll(5)].into()
+            }
             _ if gate.words.iter().any(|word| word == "wait") => ["wait", "end"][self.dice.roll(2)].into(),
             _ => self.scripts[step].decision.into(),
         };
@@ -505,9 +562,11 @@ impl<'a> Simulator<'a> {
         let Status::Running(attempt) = self.state.steps[step].status.clone() else { panic!("it runs") };
         let key = (step, attempt.number);
         let started = |(_, _, kind): &&(u64, Moment, EventKind)| {
-            matches!(kind, EventKind::StepStarted { attempt, .. } | EventKind::AttemptReissued { attempt, .. }
+            matches!(kind, EventKind::StepStarted { attempt, .. }
+                | EventKind::UndoStarted { attempt, .. }
+                | EventKind::AttemptReissued { attempt, .. }
                 if *attempt == key.1)
-                && kind.step() == Some(&self.plan.steps[step].id)
+                && before.index_of(kind) == Some(step)
         };
         let recorded = before
             .log
@@ -517,7 +576,8 @@ impl<'a> Simulator<'a> {
             .filter(|seq| *seq <= self.log.len() as u64)
             .max();
         let took_effect = before.executed.contains(&key) && recorded.is_some_and(|seq| seq <= durable as u64);
-        let told = self.state.cancel.is_some() || self.state.stopped.is_some();
+        let told = (self.state.cancel.is_some() && !self.plan.steps[step].is_added())
+            || self.state.stopped.is_some();
         if !matches!(self.plan.steps[step].action, Action::Run(_)) {
             return Found::Unknown;
         }
@@ -552,9 +612,11 @@ impl<'a> Simulator<'a> {
         let resumed = self.log.iter().rposition(|(_, _, kind)| matches!(kind, EventKind::RunResumed { .. }));
         let Some(resumed) = resumed else { return false };
         let again = self.log[resumed..].iter().any(|(_, _, kind)| {
-            matches!(kind, EventKind::StepStarted { attempt, .. } | EventKind::AttemptReissued { attempt, .. }
+            matches!(kind, EventKind::StepStarted { attempt, .. }
+                | EventKind::UndoStarted { attempt, .. }
+                | EventKind::AttemptReissued { attempt, .. }
                 if *attempt == key.1)
-                && kind.step() == Some(&self.plan.steps[key.0].id)
+                && self.index_of(kind) == Some(key.0)
         });
         !again && self.executed.contains(&key)
     }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use indexmap::IndexMap;
 use runbook_core::event::{Evidence, Gate, Identity, RunOutcome, Via};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
@@ -130,8 +129,8 @@ pub(crate) struct AnswerOptions {
     /// The word, as it would be typed at the prompt
     #[arg(value_name = "WORD")]
     pub(crate) word: String,
-    /// Not supported yet
-    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = key_value, hide = true)]
+    /// Another value for the step's environment, with `retry` (repeatable)
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) env: Vec<(String, String)>,
     /// A value that the step would have given, with `done` (repeatable)
     #[arg(long = "output", value_name = "KEY=VALUE", value_parser = key_value)]
@@ -154,6 +153,8 @@ struct Said {
     attachments: Vec<PathBuf>,
     /// Values for later steps.
     outputs: Vec<(String, String)>,
+    /// Other values for the step's environment.
+    env: Vec<(String, String)>,
     common: Common,
 }
 
@@ -166,6 +167,7 @@ impl Said {
             evidence: Vec::new(),
             attachments: Vec::new(),
             outputs: Vec::new(),
+            env: Vec::new(),
             common,
         }
     }
@@ -208,11 +210,9 @@ pub(crate) fn choose(context: &Context, options: ChooseOptions) -> Result<u8, Co
 
 /// Executes `answer`; the exit status.
 pub(crate) fn answer(context: &Context, options: AnswerOptions) -> Result<u8, CommandError> {
-    if !options.env.is_empty() {
-        return Err(CommandError::not_yet("answer --env"));
-    }
     let question = Question { run: options.run, step: Some(options.step) };
-    let said = Said { outputs: options.outputs, ..Said::word(&options.word, options.common) };
+    let said =
+        Said { outputs: options.outputs, env: options.env, ..Said::word(&options.word, options.common) };
     give(context, &question, None, said)
 }
 
@@ -241,7 +241,7 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
         reason: answer.reason.clone(),
         fields: answer.fields.clone(),
         items: answer.items.clone(),
-        env: IndexMap::new(),
+        env: answer.env.clone(),
         outputs: answer.outputs.clone(),
         evidence: answer.evidence.clone(),
         via: Via::Command,
@@ -409,7 +409,7 @@ fn only_open(opened: &Opened, kind: Option<Gate>, word: &str) -> Result<StepId, 
 
 /// The answer to the question as it is open now; without one, the run says why it isn't.
 fn to_answer(dir: &RunDir, opened: &Opened, step: &StepId, said: Said) -> Result<Answer, CommandError> {
-    let gate = opened.state.index_of(step).and_then(|index| opened.state.gates.get(&index));
+    let gate = opened.state.asked_about(step).and_then(|index| opened.state.gates.get(&index));
     let mut items = said.items;
     if let Some(gate) = gate.filter(|_| said.all) {
         items.extend((1u32..).take(gate.checklist.len()).filter(|item| !gate.ticked.contains_key(item)));
@@ -440,6 +440,7 @@ fn to_answer(dir: &RunDir, opened: &Opened, step: &StepId, said: Said) -> Result
         all_items: said.all,
         evidence,
         outputs: said.outputs.into_iter().map(|(name, value)| (name, value.into())).collect(),
+        env: said.env.into_iter().collect(),
         file: None,
     })
 }

@@ -89,6 +89,7 @@ fn end(context: &Context, helper: Arc<Helper>, dir: &RunDir, options: &Options) 
             answers: Vec::new(),
             override_window: None,
             cancel: Some(options.reason.clone()),
+            rollback: false,
         }),
     };
     let code = drive::carry_on(context, helper, dir, &options.run, decide)??;

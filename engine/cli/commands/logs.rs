@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// This attempt instead of the last one
     #[arg(long, value_name = "N", requires = "step", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) attempt: Option<u32>,
+    /// What its undo printed
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) undo: bool,
     /// Only what was printed to standard error
     #[arg(long)]
     pub(crate) stderr: bool,
@@ -50,7 +53,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     let dir = store.run(&store.resolve(&options.run)?)?;
     let opened = run::open(&dir)?;
     if let Some(step) = &options.step {
-        check(&opened, step, options.attempt)?;
+        check(&opened, step, options.attempt, options.undo)?;
     }
     let mut printer = Printer::new(&context.console, options);
     if options.follow {
@@ -64,15 +67,17 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
 }
 
 /// Refuses a step or an attempt that the run doesn't have.
-fn check(opened: &Opened, step: &StepId, attempt: Option<u32>) -> Result<(), CommandError> {
+fn check(opened: &Opened, step: &StepId, attempt: Option<u32>, undo: bool) -> Result<(), CommandError> {
     let Some(index) = opened.state.index_of(step) else {
-        let ids = opened.state.plan.steps.iter().map(|step| step.id.as_str());
+        let ids = opened.state.plan.declared().map(|(_, step)| step.id.as_str());
         let error = CommandError::usage(format!("the run has no step `{step}`"));
         return Err(match runbook_core::diagnostic::suggest(step.as_str(), ids) {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error,
         });
     };
+    let index = if undo { opened.state.undo_of(index) } else { Some(index) };
+    let Some(index) = index else { return Err(CommandError::usage(format!("`{step}` has no undo"))) };
     let attempts = opened.state.steps[index].attempts;
     match attempt {
         Some(attempt) if attempt > attempts => Err(CommandError::usage(format!(
@@ -93,8 +98,9 @@ fn wanted(opened: &Opened, options: &Options) -> Vec<(StepId, u32)> {
         .steps
         .iter()
         .enumerate()
+        .filter(|(_, step)| if options.undo { step.undoes().is_some() } else { !step.is_added() })
         .filter(|(_, step)| options.step.as_ref().is_none_or(|wanted| *wanted == step.id))
-        .map(|(index, step)| (step.id.clone(), last(&opened.state, index)))
+        .map(|(index, step)| (step.files_id(), last(&opened.state, index)))
         .filter(|(_, attempt)| *attempt > 0)
         .collect()
 }
@@ -221,6 +227,10 @@ impl<'a> Printer<'a> {
         let now = (step.clone(), attempt);
         if self.with_names && self.current.as_ref() != Some(&now) {
             self.end_of_log();
+            let step = match step.as_str().strip_suffix("..undo") {
+                Some(step) => format!("undo of {step}"),
+                None => step.to_string(),
+            };
             let text =
                 if attempt > 1 { format!("==> {step}, attempt {attempt}") } else { format!("==> {step}") };
             self.console.print(&format!("{}\n", styled(STRONG, text)));

@@ -14,6 +14,7 @@ pub(crate) mod new;
 pub(crate) mod note;
 pub(crate) mod plan;
 pub(crate) mod resume;
+pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;

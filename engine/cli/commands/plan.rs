@@ -150,6 +150,9 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
     notes.extend(line.left_out.iter().map(|why| harmless(why)));
     notes.extend(line.lock.iter().map(|lock| format!("under the lock {}", harmless(lock))));
     notes.extend(line.window.iter().map(|window| format!("may start {}", harmless(window))));
+    if let Some(check) = &line.done_when {
+        notes.push(format!("skipped where it is done already: {}", harmless(check)));
+    }
     if let Some(when) = &line.when {
         notes.push(format!("when {}", harmless(when)));
     }
@@ -165,7 +168,8 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
     ];
     notes.extend(bounds.into_iter().filter_map(|(what, span)| span.map(|span| format!("{what} {span}"))));
     match line.on_failure {
-        OnFailure::Stop => {}
+        OnFailure::Unsaid | OnFailure::Stop => {}
+        OnFailure::Ask => notes.push("after a failure a person decides".into()),
         OnFailure::Continue => notes.push("a failure lets the run go on".into()),
         OnFailure::Warn => notes.push("a failure is only a warning".into()),
     }
@@ -196,6 +200,10 @@ fn body(line: &PlanLine) -> Vec<String> {
         Some(EvidenceRule::None) | None => {}
     }
     parts.extend(people(line).iter().map(|part| foreign(part)));
+    if let Some(undo) = &line.undo {
+        let always = if line.undo_always { ", also where it failed" } else { "" };
+        parts.push(format!("undone by{always}: {}", foreign(undo.trim_end())));
+    }
     parts.extend(line.expect.iter().map(|expected| format!("expects {}", foreign(expected))));
     if !line.inputs.is_empty() {
         parts.push(format!("reads {}", foreign(&line.inputs.join(", "))));

@@ -75,11 +75,9 @@ fn to_json(summary: &Summary, opened: &Opened, is_held: bool) -> Value {
     let steps: Vec<Value> = opened
         .state
         .plan
-        .steps
-        .iter()
-        .zip(&opened.state.steps)
-        .enumerate()
-        .map(|(index, (step, known))| {
+        .declared()
+        .map(|(index, step)| {
+            let known = &opened.state.steps[index];
             let is_over = known.outcome().is_some() && known.result.attempt > 0;
             json!({
                 "id": step.id,
@@ -88,7 +86,7 @@ fn to_json(summary: &Summary, opened: &Opened, is_held: bool) -> Value {
                 "exit_code": known.result.exit_code,
                 "duration_ms": is_over.then_some(known.result.duration_ms),
                 "reason": known.result.reason,
-                "undone": false,
+                "undone": opened.state.is_undone(index),
             })
         })
         .collect();
@@ -132,7 +130,7 @@ impl Sheet<'_> {
         let columns =
             steps.iter().map(|step| step.id.as_str().width()).max().unwrap_or(0).min(self.width / 3);
         let mut text = String::new();
-        for (index, step) in steps.iter().enumerate() {
+        for (index, step) in self.opened.state.plan.declared() {
             let known = &self.opened.state.steps[index];
             let word = word(self.opened, index, self.is_held);
             let (sign, colour) = match known.outcome() {
@@ -162,6 +160,9 @@ impl Sheet<'_> {
             }
             if !known.result.by.is_empty() {
                 notes.push(format!("by {}", harmless(&known.result.by.join(", "))));
+            }
+            if self.opened.state.is_undone(index) {
+                notes.push("undone".into());
             }
             if let Some(reason) = &known.result.reason {
                 notes.push(harmless(reason));

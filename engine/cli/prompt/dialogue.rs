@@ -20,6 +20,9 @@ use serde_json::Value;
 
 use crate::report::wording::{Signs, distance, harmless, wrap};
 
+/// How many lines of output stand with a question about something that went wrong.
+const LAST_LINES: usize = 5;
+
 /// A question with how far its answering has come.
 #[derive(Debug)]
 pub(super) struct Dialogue {
@@ -93,6 +96,7 @@ impl Dialogue {
         }
         text.push_str(&self.items());
         text.push_str(&self.options());
+        text.push_str(&self.last_output());
         text.push_str(&self.line(""));
         if !next.is_empty() {
             let ids: Vec<&str> = next.iter().map(runbook_core::id::StepId::as_str).collect();
@@ -321,6 +325,7 @@ impl Dialogue {
             all_items: false,
             evidence,
             outputs: IndexMap::new(),
+            env: IndexMap::new(),
             file: None,
         }
     }
@@ -414,6 +419,17 @@ impl Dialogue {
         rows.collect()
     }
 
+    /// Where something went wrong: the last lines that it printed.
+    fn last_output(&self) -> String {
+        let lines = &self.question.last_output;
+        let went_wrong = matches!(self.question.gate.gate, Gate::Failure | Gate::Interrupted | Gate::Undo);
+        if !went_wrong || lines.is_empty() {
+            return String::new();
+        }
+        let from = lines.len().saturating_sub(LAST_LINES);
+        format!("{}{}", self.line("What was printed last:"), self.block(&lines[from..].join("\n")))
+    }
+
     /// `?`: everything that there is to see.
     fn details(&self) -> String {
         let mut text = self.opening();
@@ -486,7 +502,20 @@ fn consequences<'a>(gate: Gate, words: &[String]) -> impl Iterator<Item = &'a st
             ("retry", "retry: it runs again."),
             ("skip", "skip: the run goes on without it."),
             ("done", "done: you did it by hand; the run goes on."),
+            ("undo", "undo: the run ends failed, and what was done is undone."),
             ("abort", "abort: the run ends failed."),
+        ],
+        Gate::Rollback => &[
+            ("undo", "undo: what was done is undone, the last first."),
+            ("keep", "keep: it stays; `runbook rollback` can undo it later."),
+        ],
+        Gate::Undo => &[
+            ("retry", "retry: the undo runs again."),
+            ("skip", "skip: this step stays as it is; the rest is undone."),
+            ("done", "done: it took effect, or you did it by hand; the rest is undone."),
+            ("abort", "abort: nothing more is undone."),
+            ("wait", "wait: ask again when those processes are over."),
+            ("end", "end: those processes are ended, then it is asked again."),
         ],
         Gate::Interrupted => &[
             ("retry", "retry: it runs again, from its beginning."),
@@ -498,7 +527,7 @@ fn consequences<'a>(gate: Gate, words: &[String]) -> impl Iterator<Item = &'a st
             ("end", "end: those processes are ended, then it is asked again."),
         ],
         Gate::Ask => &[("no", "After no the step is skipped, and the run goes on.")],
-        Gate::Choose | Gate::Rollback | Gate::Undo | Gate::Window => &[],
+        Gate::Choose | Gate::Window => &[],
     };
     let words = words.to_vec();
     all.iter().filter(move |(word, _)| words.iter().any(|known| known == word)).map(|(_, text)| *text)

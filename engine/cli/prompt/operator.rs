@@ -62,15 +62,15 @@ impl Operator for TerminalOperator {
             let Ok(mut terminal) = Terminal::open() else { return Interruption::Stop };
             let ids: Vec<&str> = running.iter().map(StepId::as_str).collect();
             terminal.show(&format!(
-                "\nRunning: {}\nstop: they are ended, and the run can be resumed. go on: nothing happens.\n",
+                "\nRunning: {}\nstop: they are ended, and the run can be resumed. undo: they are ended, and what was done is undone. go on: nothing happens.\n",
                 ids.join(", ")
             ));
             loop {
-                match terminal.line("stop or go on: ").await {
+                match terminal.line("stop, undo or go on: ").await {
                     Typed::Line(line) => match line.trim() {
                         "stop" => return Interruption::Stop,
                         "go on" => return Interruption::GoOn,
-                        "undo" => terminal.show("undo is not supported yet.\n"),
+                        "undo" => return Interruption::Undo,
                         _ => {}
                     },
                     // Who presses it twice means it; who is gone can't watch.

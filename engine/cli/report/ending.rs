@@ -12,6 +12,7 @@ use runbook_runtime::store::RunDir;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::next::Paste;
+use super::undoing::Undoing;
 use super::wording::{Signs, count, duration, harmless, wrap};
 use crate::console::{ATTENTION, BAD, DIM, GOOD, STRONG, styled};
 use crate::context::Context;
@@ -79,7 +80,8 @@ pub(crate) fn culprit(view: View<'_>) -> Option<usize> {
         let goes_on = view.plan.steps[*index].on_failure == OnFailure::Continue;
         (view.plan.steps[*index].finally, goes_on, view.state.steps[*index].finished_at)
     };
-    aborted.or_else(|| (0..view.plan.steps.len()).filter(decides).min_by_key(first))
+    let steps = || view.plan.declared().map(|(index, _)| index);
+    aborted.or_else(|| steps().filter(decides).min_by_key(first))
 }
 
 impl Closing {
@@ -166,8 +168,13 @@ impl Closing {
             (Some(created), Some(finished)) => format!(" in {}", duration(finished.since(created.at))),
             _ => String::new(),
         };
+        let undoing = Undoing::of(view);
+        let undo_lines = || undoing.sentences.iter().map(|sentence| format!("  {sentence}"));
         match outcome {
             RunOutcome::Succeeded => {
+                if undoing.has_begun {
+                    details.extend(undo_lines());
+                }
                 details.push(format!("  {}{took}", progress(view)));
                 details.extend(
                     tolerated(view).map(|text| format!("  {} {text}", styled(ATTENTION, signs.attention))),
@@ -179,7 +186,9 @@ impl Closing {
                 let (by, reason) = state.cancel.clone().unwrap_or_default();
                 let why = reason.map_or_else(String::new, |reason| format!(": {}", harmless(&reason)));
                 details.push(format!("  {}{took}", progress(view)));
+                details.extend(undo_lines());
                 commands.push(self.paste.command("status", &[]));
+                commands.extend(undoing.is_left.then(|| self.paste.command("rollback", &[])));
                 (styled(BAD, signs.bad), format!("{name} was cancelled by {}{why}", harmless(&by)))
             }
             RunOutcome::Rejected => {
@@ -197,7 +206,9 @@ impl Closing {
                     format!(" at {}{by}{why}", view.plan.steps[step].id)
                 });
                 details.push(format!("  {}{took}", progress(view)));
+                details.extend(undo_lines());
                 commands.push(self.paste.command("status", &[]));
+                commands.extend(undoing.is_left.then(|| self.paste.command("rollback", &[])));
                 (styled(BAD, signs.bad), format!("{name} was rejected{said}"))
             }
             RunOutcome::Failed => {
@@ -215,15 +226,21 @@ impl Closing {
                 details.extend(self.tail.iter().map(|line| format!("    {line}")));
                 details.extend(others(view, at));
                 details.push(format!("  {}{took}", progress(view)));
+                details.extend(undo_lines());
                 if let Some(id) = id {
                     commands.push(self.paste.command("logs", &[id.as_str()]));
                     let finally = at.is_some_and(|step| view.plan.steps[step].finally);
                     let retry: &[&str] = if finally { &[] } else { &["--retry", id.as_str()] };
-                    commands.push(self.paste.command("resume", retry));
+                    if !undoing.has_begun {
+                        commands.push(self.paste.command("resume", retry));
+                    }
                 } else {
                     commands.push(self.paste.command("status", &[]));
-                    commands.push(self.paste.command("resume", &[]));
+                    if !undoing.has_begun {
+                        commands.push(self.paste.command("resume", &[]));
+                    }
                 }
+                commands.extend(undoing.is_left.then(|| self.paste.command("rollback", &[])));
                 (styled(BAD, signs.bad), format!("{name} failed{what}"))
             }
         }
@@ -271,7 +288,7 @@ impl Closing {
         for (index, gate) in &view.state.gates {
             let step: &StepId = &view.plan.steps[*index].id;
             // Our own questions name the step themselves.
-            let own = matches!(gate.gate, Gate::Failure | Gate::Interrupted);
+            let own = matches!(gate.gate, Gate::Failure | Gate::Interrupted | Gate::Rollback | Gate::Undo);
             let about = if own { String::new() } else { format!("{step}: ") };
             let line = format!("{} {about}{}", signs.question, harmless(&gate.prompt));
             details.push(format!("  {line}"));
@@ -310,7 +327,9 @@ fn others(view: View<'_>, at: Option<usize>) -> impl Iterator<Item = String> + '
     let failed = move |index: &usize| {
         view.state.steps[*index].outcome() == Some(Outcome::Failed) && Some(*index) != at
     };
-    (0..view.plan.steps.len())
+    view.plan
+        .declared()
+        .map(|(index, _)| index)
         .filter(failed)
         .map(move |step| format!("  also failed{}", failure_of(view, step)))
 }
@@ -318,19 +337,24 @@ fn others(view: View<'_>, at: Option<usize>) -> impl Iterator<Item = String> + '
 /// Failures that the runbook lets pass.
 fn tolerated(view: View<'_>) -> impl Iterator<Item = String> + '_ {
     let failed = move |index: &usize| view.state.steps[*index].outcome() == Some(Outcome::Failed);
-    (0..view.plan.steps.len())
+    view.plan
+        .declared()
+        .map(|(index, _)| index)
         .filter(failed)
         .map(move |step| format!("failed, as the runbook allows{}", failure_of(view, step)))
 }
 
 /// `5 of 8 steps passed`.
 fn progress(view: View<'_>) -> String {
-    let passed = (0..view.plan.steps.len())
+    let passed = view
+        .plan
+        .declared()
+        .map(|(index, _)| index)
         .filter(|step| {
             matches!(view.state.steps[*step].outcome(), Some(Outcome::Succeeded | Outcome::Skipped))
         })
         .count();
-    format!("{passed} of {} passed", count(view.plan.steps.len(), "step"))
+    format!("{passed} of {} passed", count(view.plan.declared().count(), "step"))
 }
 
 /// The headline with the run's id beside it, or below where it doesn't fit.

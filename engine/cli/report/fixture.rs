@@ -191,6 +191,7 @@ impl Story {
             evidence: Vec::new(),
             items: Vec::new(),
             outputs: IndexMap::new(),
+            env: IndexMap::new(),
             file: None,
         });
         self.tell(EventKind::GateClosed {
@@ -281,7 +282,11 @@ impl Story {
 
     pub(crate) fn cancelled() -> Self {
         let mut story = Self::waiting();
-        story.tell(EventKind::CancelRequested { by: "ana".into(), reason: Some("wrong version".into()) });
+        story.tell(EventKind::CancelRequested {
+            by: "ana".into(),
+            reason: Some("wrong version".into()),
+            undo: false,
+        });
         story.tell(EventKind::GateClosed {
             step: "approve".parse().expect("a step id"),
             result: "cancelled".into(),

@@ -10,7 +10,7 @@ use runbook_runtime::run::View;
 pub(super) fn document(view: View<'_>, run: &RunId) -> String {
     let mut cases = String::new();
     let (mut failures, mut skipped, mut total_ms) = (0, 0, 0);
-    for (step, known) in view.plan.steps.iter().zip(&view.state.steps) {
+    for (step, known) in view.plan.declared().map(|(index, step)| (step, &view.state.steps[index])) {
         let time = known.result.duration_ms;
         total_ms += time;
         let _ = write!(
@@ -42,7 +42,7 @@ pub(super) fn document(view: View<'_>, run: &RunId) -> String {
         }
     }
     let name = escape(&view.plan.runbook);
-    let tests = view.plan.steps.len();
+    let tests = view.plan.declared().count();
     let numbers = format!(
         "tests=\"{tests}\" failures=\"{failures}\" skipped=\"{skipped}\" time=\"{}\"",
         seconds(total_ms)

@@ -86,7 +86,7 @@ impl Lines {
             "### {}\n\n| step | outcome | time | reason |\n| --- | --- | --- | --- |\n",
             cell(&view.plan.title)
         );
-        for (step, known) in view.plan.steps.iter().zip(&view.state.steps) {
+        for (step, known) in view.plan.declared().map(|(index, step)| (step, &view.state.steps[index])) {
             let outcome = known.outcome().map_or("not finished", Outcome::as_str);
             let reason = known.result.reason.as_deref().unwrap_or_default();
             let took = Some(known.result.duration_ms).filter(|took| *took > 0);
@@ -105,8 +105,11 @@ fn cell(text: &str) -> String {
 impl Report for Lines {
     fn event(&mut self, event: &Event, _: &str, view: View<'_>) {
         let mut text = String::new();
-        if let EventKind::StepFinished { step, attempt, outcome, .. } = &event.kind {
-            let title = format!("{step} {outcome}");
+        if let EventKind::StepFinished { step, attempt, outcome, .. }
+        | EventKind::UndoFinished { step, attempt, outcome, .. } = &event.kind
+        {
+            let undo = if matches!(event.kind, EventKind::UndoFinished { .. }) { "undo of " } else { "" };
+            let title = format!("{undo}{step} {outcome}");
             text.push_str(&self.output_of(step, *attempt, &title, event.at));
         }
         let told = start(event, view, &self.signs)
@@ -118,7 +121,8 @@ impl Report for Lines {
             outcome: outcome @ (Outcome::Failed | Outcome::Rejected),
             reason,
             ..
-        } = &event.kind
+        }
+        | EventKind::UndoFinished { step, outcome: outcome @ Outcome::Failed, reason, .. } = &event.kind
         {
             let message = format!("{outcome}: {}", harmless(reason.as_deref().unwrap_or_default()));
             text.push_str(&self.dialect.annotation("error", step.as_str(), &message).unwrap_or_default());

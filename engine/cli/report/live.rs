@@ -15,7 +15,7 @@ use runbook_runtime::run::View;
 use super::buffer::Buffer;
 use super::next::Paste;
 use super::sentences::{question, sentence};
-use super::wording::{Signs, duration, fit, gist, step_of};
+use super::wording::{Signs, duration, fit, gist, started};
 use super::{Report, Screen};
 use crate::console::{DIM, STRONG, styled};
 
@@ -61,8 +61,12 @@ impl Live {
     }
 
     fn start(&mut self, event: &Event, view: View<'_>) {
-        let EventKind::StepStarted { step: id, attempt, command, until, .. } = &event.kind else { return };
-        let Some(step) = step_of(view.plan, view.state, id) else { return };
+        let (id, attempt, command, until) = match &event.kind {
+            EventKind::StepStarted { step, attempt, command, until, .. } => (step, attempt, command, *until),
+            EventKind::UndoStarted { step, attempt, command, .. } => (step, attempt, command, None),
+            _ => return,
+        };
+        let Some(step) = started(event, view) else { return };
         if !step.action.takes_slot() {
             return;
         }
@@ -85,7 +89,7 @@ impl Live {
             gist: gist(step, command.as_deref()),
             hold,
             holds_since: None,
-            until: *until,
+            until: until,
             buffer: Buffer::default(),
             bar,
         };
@@ -95,7 +99,11 @@ impl Live {
 
     /// Takes the live line away; the last lines of output, where they say why.
     fn end(&mut self, event: &Event) -> String {
-        let EventKind::StepFinished { step, outcome, .. } = &event.kind else { return String::new() };
+        let (EventKind::StepFinished { step, outcome, .. } | EventKind::UndoFinished { step, outcome, .. }) =
+            &event.kind
+        else {
+            return String::new();
+        };
         let Some(running) = self.running.shift_remove(step) else { return String::new() };
         if let Some(bar) = &running.bar {
             bar.finish_and_clear();

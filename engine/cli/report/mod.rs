@@ -21,6 +21,7 @@ pub(crate) mod next;
 pub(crate) mod rehearsals;
 mod screen;
 mod sentences;
+mod undoing;
 pub(crate) mod wording;
 
 use std::path::PathBuf;

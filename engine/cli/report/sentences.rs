@@ -1,11 +1,14 @@
 //! One event, one line for people.
 
+use indexmap::IndexMap;
 use runbook_core::event::{Event, EventKind, Outcome, Via};
+use runbook_core::id::StepId;
 use runbook_core::state::Status;
+use runbook_core::template::quote_for_display;
 use runbook_runtime::run::View;
 
 use super::next::Paste;
-use super::wording::{Signs, gist, harmless, millis, step_of};
+use super::wording::{Signs, gist, harmless, millis, started};
 use crate::console::{ATTENTION, DIM, STRONG, styled};
 
 /// The line that tells of an event, with its newline; `None` where people needn't hear of it.
@@ -48,6 +51,31 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             }
             Some(line)
         }
+        EventKind::UndoFinished { step, attempt, outcome, reason, duration_ms, by, recovered, .. } => {
+            let (sign, colour) = signs.of(*outcome);
+            let how = match outcome {
+                Outcome::Succeeded => "undone".to_owned(),
+                other => format!("not undone, its undo {other}"),
+            };
+            let mut line = format!("{} {} {how}", styled(colour, sign), styled(STRONG, step));
+            if *attempt > 1 {
+                line.push_str(&format!(", attempt {attempt}"));
+            }
+            if *duration_ms > 0 {
+                line.push_str(&styled(DIM, format_args!(" in {}", millis(*duration_ms))));
+            }
+            if !by.is_empty() {
+                line.push_str(&format!(" by {}", harmless(&by.join(", "))));
+            }
+            if let Some(reason) = reason {
+                line.push_str(&format!(": {}", harmless(reason)));
+            }
+            if *recovered {
+                line.push_str(&styled(DIM, " (its end was found after a crash)"));
+            }
+            line.push('\n');
+            Some(line)
+        }
         EventKind::StepSkipped { step, reason, by } => {
             let (sign, colour) = signs.of(Outcome::Skipped);
             let by = by.as_ref().map_or_else(String::new, |by| format!(" by {}", harmless(by)));
@@ -84,7 +112,7 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             signs.attention,
             &format!("the background command of {step} ended early: {}", harmless(reason)),
         ),
-        EventKind::GateAnswered { step, answer, by, via, reason, items, evidence, .. } => {
+        EventKind::GateAnswered { step, answer, by, via, reason, items, evidence, env, .. } => {
             let mut text = format!("{step}: {} ", harmless(by));
             match (answer.as_str(), items.as_slice()) {
                 ("", items) => {
@@ -103,6 +131,7 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             if !evidence.is_empty() {
                 text.push_str(", with evidence");
             }
+            text.push_str(&changed(step, env, view));
             if let Some(reason) = reason {
                 text.push_str(": ");
                 text.push_str(&harmless(reason));
@@ -133,19 +162,23 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
         EventKind::Note { by, text } => {
             note(signs.attention, &format!("{} notes: {}", harmless(by), harmless(text)))
         }
-        EventKind::CancelRequested { by, reason } => {
+        EventKind::CancelRequested { by, reason, undo } => {
             let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {}", harmless(reason)));
-            note(signs.attention, &format!("{} ends the run{why}", harmless(by)))
+            let and = if *undo { " and undoes what was done" } else { "" };
+            note(signs.attention, &format!("{} ends the run{and}{why}", harmless(by)))
         }
         EventKind::RunStopped { signal } => {
             let running = view.state.running.len();
             let tail = if running > 0 { ", and ends what runs" } else { "" };
             note(signs.attention, &format!("{signal}: nothing new starts{tail}"))
         }
-        EventKind::RunResumed { by, host, .. } => Some(format!(
-            "{}\n",
-            styled(DIM, format_args!("resumed by {} on {}", harmless(by), harmless(host)))
-        )),
+        EventKind::RunResumed { by, host, rollback, .. } => {
+            let what = if *rollback { "rolled back" } else { "resumed" };
+            Some(format!(
+                "{}\n",
+                styled(DIM, format_args!("{what} by {} on {}", harmless(by), harmless(host)))
+            ))
+        }
         _ => None,
     }
 }
@@ -158,7 +191,7 @@ pub(super) fn question(
     paste: Option<&Paste>,
 ) -> Option<String> {
     let EventKind::GateOpened { step, prompt, .. } = &event.kind else { return None };
-    let gate = view.state.gates.get(&view.state.index_of(step)?)?;
+    let gate = view.state.gates.get(&view.state.asked_about(step)?)?;
     let mut text = format!(
         "{} {} waits for a person: {}\n",
         styled(ATTENTION, signs.question),
@@ -171,14 +204,38 @@ pub(super) fn question(
     Some(text)
 }
 
+/// What an answer changes in the environment of a step: ` with X=new (was old)`.
+fn changed(step: &StepId, env: &IndexMap<String, String>, view: View<'_>) -> String {
+    if env.is_empty() {
+        return String::new();
+    }
+    let own = view.state.index_of(step).map(|index| &view.plan.steps[index].env);
+    let before = |name: &String| own.and_then(|own| own.get(name)).or_else(|| view.plan.env.get(name));
+    let changes: Vec<String> = env
+        .iter()
+        .map(|(name, value)| {
+            let was = before(name).map_or_else(|| "not set".to_owned(), |was| quote_for_display(was));
+            format!("{name}={} (was {})", harmless(&quote_for_display(value)), harmless(&was))
+        })
+        .collect();
+    format!(" with {}", changes.join(", "))
+}
+
 /// The line that tells of a start. Gates have none: their question follows.
 pub(super) fn start(event: &Event, view: View<'_>, signs: &Signs) -> Option<String> {
-    let EventKind::StepStarted { step: id, attempt, command, why, .. } = &event.kind else { return None };
-    let step = step_of(view.plan, view.state, id)?;
+    let (EventKind::StepStarted { step: id, attempt, command, why, .. }
+    | EventKind::UndoStarted { step: id, attempt, command, why, .. }) = &event.kind
+    else {
+        return None;
+    };
+    let step = started(event, view)?;
     if step.action.question().is_some() {
         return None;
     }
     let mut line = format!("{} {}", styled(DIM, signs.start), styled(STRONG, id));
+    if step.is_added() {
+        line.push_str(" is being undone");
+    }
     if *attempt > 1 {
         let why = why.as_ref().map_or_else(String::new, |why| format!(" ({})", harmless(why)));
         line.push_str(&format!(" attempt {attempt}{why}"));

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use anstyle::Style as Colour;
-use runbook_core::event::Outcome;
-use runbook_core::id::StepId;
+use runbook_core::event::{Event, EventKind, Outcome};
 use runbook_core::moment::Moment;
-use runbook_core::plan::{Plan, Step};
-use runbook_core::state::RunState;
+use runbook_core::plan::Step;
+use runbook_runtime::run::View;
 use runbook_runtime::sanitize::{Style, sanitize};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -138,9 +137,16 @@ pub(crate) fn gist(step: &Step, command: Option<&str>) -> String {
     harmless(text)
 }
 
-/// The plan's step of this id.
-pub(crate) fn step_of<'a>(plan: &'a Plan, state: &RunState, id: &StepId) -> Option<&'a Step> {
-    state.index_of(id).and_then(|index| plan.steps.get(index))
+/// The step, or undo of a step, that an event starts.
+pub(crate) fn started<'a>(event: &Event, view: View<'a>) -> Option<&'a Step> {
+    let index = match &event.kind {
+        EventKind::StepStarted { step, .. } => view.state.index_of(step),
+        EventKind::UndoStarted { step, .. } => {
+            view.state.index_of(step).and_then(|step| view.state.undo_of(step))
+        }
+        _ => None,
+    };
+    index.and_then(|index| view.plan.steps.get(index))
 }
 
 /// As much of a text as fits into so many columns, `…` where something is left out.

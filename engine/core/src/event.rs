@@ -303,6 +303,9 @@ pub enum EventKind {
         host: String,
         /// The program's version.
         version: String,
+        /// Only to undo what was done: `runbook rollback`.
+        #[serde(default, skip_serializing_if = "is_false")]
+        rollback: bool,
     },
     /// The run goes on with an edited runbook.
     RunAdopted {
@@ -358,6 +361,9 @@ pub enum EventKind {
         slot: u32,
         /// The boot id it is started in.
         boot: String,
+        /// It is an attempt of the step's undo.
+        #[serde(default, skip_serializing_if = "is_false")]
+        undo: bool,
     },
     /// An attempt is over.
     StepFinished {
@@ -533,6 +539,9 @@ pub enum EventKind {
         /// Values for later steps, where a step was done by hand.
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         outputs: IndexMap<String, Value>,
+        /// Other values for the environment of a step that is tried again.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        env: IndexMap<String, String>,
         /// The answer's file in the run's inbox.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
@@ -585,6 +594,18 @@ pub enum EventKind {
         attempt: u32,
         /// The command as people are shown it.
         command: Option<String>,
+        /// SHA-256 over what is run, rendered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+        /// The machine's boot id, within which witnesses prove something.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<String>,
+        /// The attempt's slot in the run's witness file, where a process runs it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<u32>,
+        /// Why there is another attempt.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// An undo is over.
     UndoFinished {
@@ -594,8 +615,29 @@ pub enum EventKind {
         attempt: u32,
         /// How it ended.
         outcome: Outcome,
-        /// Why.
+        /// Why, where it isn't plain success; begins with a word of `cli.md`'s list.
         reason: Option<String>,
+        /// The command's exit status.
+        #[serde(default)]
+        exit_code: Option<i32>,
+        /// The name of the signal that ended it; the exit code is then null.
+        #[serde(default)]
+        signal: Option<String>,
+        /// Milliseconds by the monotonic clock.
+        #[serde(default)]
+        duration_ms: u64,
+        /// Of the attempt's log; absent where nothing was printed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log_sha256: Option<String>,
+        /// Bytes of output left out of the log by `log_limit`.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        dropped_bytes: u64,
+        /// Taken from the keeper's witness after the engine had died.
+        #[serde(default, skip_serializing_if = "is_false")]
+        recovered: bool,
+        /// Who decided it, where a person did.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        by: Vec<String>,
     },
     /// A named lock is held.
     LockAcquired {
@@ -638,6 +680,9 @@ pub enum EventKind {
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What was done is to be undone, whatever the runbook says of it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        undo: bool,
     },
     /// The run waits for people, and no process waits with it.
     RunParked {
@@ -717,6 +762,87 @@ impl Event {
 }
 
 impl EventKind {
+    /// The start or end of an undo as that of a step: one set of rules for both.
+    #[must_use]
+    pub(crate) fn undo_as_step(&self) -> Option<Self> {
+        match self.clone() {
+            Self::UndoStarted { step, attempt, command, digest, boot, slot, why } => {
+                Some(Self::StepStarted { step, attempt, command, digest, boot, slot, why, until: None })
+            }
+            Self::UndoFinished {
+                step,
+                attempt,
+                outcome,
+                reason,
+                exit_code,
+                signal,
+                duration_ms,
+                log_sha256,
+                dropped_bytes,
+                recovered,
+                by,
+            } => Some(Self::StepFinished {
+                step,
+                attempt,
+                outcome,
+                reason,
+                exit_code,
+                signal,
+                duration_ms,
+                outputs: IndexMap::new(),
+                log_sha256,
+                dropped_bytes,
+                recovered,
+                by,
+                choice: None,
+                fields: IndexMap::new(),
+                values: IndexMap::new(),
+                warnings: Vec::new(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The start or end of a step as that of its undo; anything else stays as it is.
+    #[must_use]
+    pub fn of_undo(self) -> Self {
+        match self {
+            Self::StepStarted { step, attempt, command, digest, boot, slot, why, .. } => {
+                Self::UndoStarted { step, attempt, command, digest, boot, slot, why }
+            }
+            Self::AttemptReissued { step, attempt, slot, boot, .. } => {
+                Self::AttemptReissued { step, attempt, slot, boot, undo: true }
+            }
+            Self::StepFinished {
+                step,
+                attempt,
+                outcome,
+                reason,
+                exit_code,
+                signal,
+                duration_ms,
+                log_sha256,
+                dropped_bytes,
+                recovered,
+                by,
+                ..
+            } => Self::UndoFinished {
+                step,
+                attempt,
+                outcome,
+                reason,
+                exit_code,
+                signal,
+                duration_ms,
+                log_sha256,
+                dropped_bytes,
+                recovered,
+                by,
+            },
+            other => other,
+        }
+    }
+
     /// The step it is about, where it is about one.
     #[must_use]
     pub fn step(&self) -> Option<&StepId> {

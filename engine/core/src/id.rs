@@ -143,6 +143,13 @@ impl StepId {
     pub fn file_stem(&self) -> String {
         self.0.replace('[', ".").replace([']', '@'], "")
     }
+
+    /// The name of the files of this step's undo: no step can have it, as it has
+    /// an empty part.
+    #[must_use]
+    pub fn of_undo(&self) -> Self {
+        Self(format!("{}..undo", self.0).into())
+    }
 }
 
 impl RunId {

@@ -137,6 +137,7 @@ impl Desk {
             question,
             answers,
             cancel: None,
+            rollback: false,
         })
     }
 
@@ -152,6 +153,7 @@ impl Desk {
             question: Vec::new(),
             answers: Vec::new(),
             cancel: Some(("carol".into(), None)),
+            rollback: false,
         })
     }
 }

@@ -158,7 +158,7 @@ fn a_live_cancel_ends_what_runs_and_still_does_finally() {
     ]));
     desk.start();
     assert_eq!(
-        desk.input(Input::Cancelled { by: "bob".into(), reason: None }),
+        desk.input(Input::Cancelled { by: "bob".into(), reason: None, undo: false }),
         ["cancel_requested", "gate_closed ok cancelled", "step_finished ok cancelled"]
     );
     assert_eq!(
@@ -175,7 +175,7 @@ fn cancelling_a_parked_run_starts_nothing_but_finally() {
     desk.attendance = Attendance::Nobody;
     assert_eq!(desk.start(), ["step_started ok", "gate_opened ok approve", "run_parked"]);
     assert_eq!(
-        desk.input(Input::Cancelled { by: "bob".into(), reason: Some("late".into()) }),
+        desk.input(Input::Cancelled { by: "bob".into(), reason: Some("late".into()), undo: false }),
         ["cancel_requested"]
     );
     assert_eq!(

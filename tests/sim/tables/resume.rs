@@ -230,7 +230,7 @@ fn runs_that_are_over_are_not_resumed() {
     rejected.says(answer(&id("ok"), "reject", "bob"));
     let mut cancelled = Desk::new(plan(vec![step("ok", &[], approve())]));
     cancelled.start();
-    cancelled.input(Input::Cancelled { by: "bob".into(), reason: None });
+    cancelled.input(Input::Cancelled { by: "bob".into(), reason: None, undo: false });
     let mut succeeded = Desk::new(plan(vec![step("a", &[], run())]));
     succeeded.start();
     succeeded.succeeds(0);

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::check::Checker;
 use super::guards::Guards;
 use super::input::{BuildInput, Calls, GivenValue, InputFiles, ProjectInput};
-use super::model::{OnFailure, PLAN_FORMAT, Plan, SecretSource};
+use super::model::{OnFailure, PLAN_FORMAT, Plan, Rollback, SecretSource};
 use super::names::Declared;
 use super::order::Order;
 use super::people;
@@ -18,7 +18,7 @@ use super::resolve::{Resolver, plain_params, values};
 use super::selection::Selection;
 use super::unsupported;
 use crate::diagnostic::Diagnostics;
-use crate::document::model::{Runbook, Secret};
+use crate::document::model::{Rollback as Written, Runbook, Secret};
 use crate::document::text::Text;
 use crate::source::Source;
 
@@ -94,6 +94,7 @@ fn assemble(
             plan.pass_env.push(name);
         }
     }
+    plan.complete(0);
     plan.project_vars = used_vars(vars, &checker.used_vars.borrow());
     plan.people = people::frozen(&checker.declared.project, &plan.steps);
     let mut diagnostics = checker.report.into_diagnostics();
@@ -135,6 +136,11 @@ pub(super) fn skeleton(document: &Runbook, stem: &str, project: Option<ProjectIn
         people: people::People::default(),
         max_parallel: document.max_parallel.map_or(MAX_PARALLEL, std::num::NonZeroU32::get),
         outputs: IndexMap::new(),
+        rollback: match document.rollback {
+            Written::Auto => Rollback::Auto,
+            Written::Ask => Rollback::Ask,
+            Written::Manual => Rollback::Manual,
+        },
         steps: Vec::new(),
     }
 }

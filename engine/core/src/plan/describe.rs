@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::layout::Layout;
 use super::model::{
     Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt, Options, Plan, Probe, Question, Retry, Step,
+    Undo,
 };
 use super::people::Escalation;
 use super::project_value;
@@ -31,7 +32,7 @@ pub struct PlanLine {
     pub kind: &'static str,
     /// The command or probe, with the values that are known in place.
     pub command: Option<String>,
-    /// What undoes it: nothing yet.
+    /// What undoes it, with the values that are known in place: a command, or what a person is asked to do.
     pub undo: Option<String>,
     /// The group or call that it belongs to.
     pub group: Option<String>,
@@ -52,6 +53,12 @@ pub struct PlanLine {
     /// The lock that it runs under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
+    /// Whether its undo runs also where it failed or was interrupted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub undo_always: bool,
+    /// The check that can skip it as already done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done_when: Option<String>,
     /// The expression that can skip it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
@@ -141,7 +148,7 @@ pub fn describe(plan: &Plan) -> Vec<PlanLine> {
     let mut not_behind = layout.approvals_not_awaited();
     let mut lines = Vec::new();
     for (index, step) in layout.plan.steps.iter().enumerate() {
-        if step.is_container() {
+        if step.is_container() || step.is_added() {
             continue;
         }
         let mut line = before.line(step, std::mem::take(&mut not_behind[index]));
@@ -249,7 +256,7 @@ impl<'p> Before<'p> {
             needs: step.needs.iter().map(|need| plan.steps[*need].id.clone()).collect(),
             kind: step.action.kind(),
             command,
-            undo: None,
+            undo: step.undo.as_ref().map(|undo| self.undo(undo, step)),
             group: None,
             for_each: None,
             finally: step.finally,
@@ -257,6 +264,8 @@ impl<'p> Before<'p> {
             left_out: step.guards.left_out.clone(),
             window: step.guards.window.as_ref().map(ToString::to_string),
             lock: step.guards.lock.as_ref().map(|lock| self.text(&lock.name, &context)),
+            undo_always: step.undo.as_ref().is_some_and(|undo| undo.always),
+            done_when: step.done_when.as_ref().map(|check| self.probe(check, step, &context)),
             when: step.when.clone(),
             expect: expect.to_vec(),
             prompt: question.map(|question| self.text(&question.prompt, &context)),
@@ -303,10 +312,25 @@ impl<'p> Before<'p> {
             hold: check.or(ready).and_then(|check| check.hold),
             timeout: step.timeout,
             retry: step.retry.clone(),
-            on_failure: step.on_failure,
+            on_failure: if step.on_failure == OnFailure::Unsaid { OnFailure::Stop } else { step.on_failure },
             on_interrupt: step.on_interrupt,
             inputs: step.inputs.globs.clone(),
             artifacts: step.artifacts.iter().map(|glob| self.text(glob, &context)).collect(),
+        }
+    }
+
+    /// What undoes a step, in a few words.
+    fn undo(&mut self, undo: &Undo, step: &Step) -> String {
+        let own = Step {
+            env: step.env.iter().chain(&undo.env).map(|(n, v)| (n.clone(), v.clone())).collect(),
+            ..step.clone()
+        };
+        let (context, _) = self.context(&own);
+        match &undo.action {
+            Action::Run(run) => self.command(&run.command, &own, &context),
+            Action::Check(check) => self.probe(check, &own, &context),
+            Action::Approve(question) | Action::Manual(question) => self.text(&question.prompt, &context),
+            other => other.kind().to_owned(),
         }
     }
 

@@ -6,6 +6,7 @@
 //! - `order` knows what waits for what, `names` what each place can see, `check` whether a text is right there;
 //! - `resolve` gives every key its value;
 //! - `people` knows who is who, and who is told when;
+//! - `undo` is what follows from the steps that can be undone;
 //! - `describe` shows a plan before there is a run;
 //! - `unsupported` is the list of what the language has and this release does not do.
 
@@ -27,6 +28,7 @@ mod sound;
 mod structure;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod unsupported;
 
 pub use build::{build, validate};
@@ -41,9 +43,10 @@ pub use leaf::{
 };
 pub use model::{
     Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, Options,
-    PLAN_FORMAT, Plan, Probe, Question, Retry, Run, SecretSource, Step,
+    PLAN_FORMAT, Plan, Probe, Question, Retry, Role, Rollback, Run, SecretSource, Step, Undo,
 };
 pub use people::{Escalation, People, Person};
 pub(crate) use resolve::project_value;
 pub use selection::Selection;
 pub use structure::{Batch, Binding, Call, Each, Group, Item, Items, Repeat};
+pub use undo::ROLLBACK;

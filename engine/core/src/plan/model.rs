@@ -67,7 +67,13 @@ pub struct Plan {
     /// What a caller sees: expressions.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub outputs: IndexMap<String, String>,
-    /// In topological order that keeps the author's; steps of `finally` last.
+    /// What happens to what was done when the run did not succeed.
+    #[serde(default)]
+    pub rollback: Rollback,
+    /// In topological order that keeps the author's; steps of `finally` last, and
+    /// after them what [`Plan::complete`] adds, which follows from the rest and is
+    /// not written down.
+    #[serde(with = "super::undo::declared")]
     pub steps: Vec<Step>,
 }
 
@@ -124,6 +130,10 @@ pub struct Step {
     /// Who is told while it is unfinished, by time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub escalate: Vec<Escalation>,
+    /// If it holds before the first attempt, the step is skipped as already done;
+    /// after an interruption it says whether the step took effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_when: Option<Box<Check>>,
     /// What it does.
     pub action: Action,
     /// Bounds one attempt.
@@ -160,6 +170,55 @@ pub struct Step {
     /// Where the procedure is written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// What compensates for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<Undo>>,
+    /// What it is to the plan: written down by its author, or added by
+    /// [`Plan::complete`].
+    #[serde(skip)]
+    pub role: Role,
+}
+
+/// What compensates for a step (`language.md` §8).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undo {
+    /// What it does.
+    pub action: Action,
+    /// Bounds one attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Environment beside the step's, templated; later entries win.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub env: IndexMap<String, String>,
+    /// Whether it runs also where the step failed or was interrupted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub always: bool,
+}
+
+/// What a step is to its plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Its author wrote it down.
+    #[default]
+    Declared,
+    /// It is the undo of the step at this index.
+    Undoes(usize),
+    /// It is the question whether to undo what was done.
+    Rollback,
+}
+
+/// What happens to what was done when a run failed, was rejected or cancelled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rollback {
+    /// It is undone.
+    Auto,
+    /// A person decides, where one can be asked.
+    #[default]
+    Ask,
+    /// It stays until somebody says `runbook rollback`.
+    Manual,
 }
 
 /// Files that a step reads or runs, part of what is approved.
@@ -416,8 +475,13 @@ pub struct Retry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
+    /// Nothing is said: as `Ask` where somebody sits at the terminal, else as `Stop`.
+    #[serde(rename = "default")]
+    Unsaid,
     /// Nothing new starts; what runs is let finish.
     Stop,
+    /// A person decides.
+    Ask,
     /// Dependents go on; the run still fails.
     Continue,
     /// Dependents go on; the run may succeed.
@@ -522,10 +586,21 @@ impl Step {
     }
 }
 
+impl OnFailure {
+    /// Whether a failure that nobody decides about keeps dependents from going on.
+    #[must_use]
+    pub fn stops(self) -> bool {
+        match self {
+            Self::Unsaid | Self::Stop | Self::Ask => true,
+            Self::Continue | Self::Warn => false,
+        }
+    }
+}
+
 impl Plan {
     /// The index of the step with this id.
     #[must_use]
     pub fn index_of(&self, id: &StepId) -> Option<usize> {
-        self.steps.iter().position(|step| step.id == *id)
+        self.steps.iter().position(|step| step.id == *id && !step.is_added())
     }
 }

@@ -3,7 +3,7 @@
 use super::input::ProjectInput;
 use super::report::Report;
 use crate::diagnostic::Diagnostics;
-use crate::document::model::{Action, OnFailure, Project, Rollback, Runbook, Step};
+use crate::document::model::{Action, Project, Runbook, Step};
 use crate::document::node::{Node, Value};
 use crate::document::yaml;
 use crate::source::{Source, Span};
@@ -14,20 +14,13 @@ type Refused<T> = (&'static str, Option<&'static str>, fn(&T) -> bool);
 const TOP: &[Refused<Runbook>] = &[
     ("schedule", None, |runbook| !runbook.schedule.is_empty()),
     ("triggers", None, |runbook| runbook.triggers.is_some()),
-    // Without any undo there is nothing that `ask` and `manual` would not do.
-    ("rollback", Some("`rollback: auto`"), |runbook| runbook.rollback == Rollback::Auto),
 ];
 
-const DEFAULTS: &[Refused<Runbook>] = &[
-    ("on", None, |runbook| runbook.defaults.on.is_some()),
-    ("on_failure", Some("`on_failure: ask`"), |runbook| runbook.defaults.on_failure == Some(OnFailure::Ask)),
-];
+const DEFAULTS: &[Refused<Runbook>] = &[("on", None, |runbook| runbook.defaults.on.is_some())];
 
 const STEP: &[Refused<Step>] = &[
-    ("undo", None, |step| step.undo.is_some()),
     ("done_when", None, |step| step.done_when.is_some()),
     ("on", None, |step| step.on.is_some()),
-    ("on_failure", Some("`on_failure: ask`"), |step| step.on_failure == Some(OnFailure::Ask)),
     ("interactive", None, |step| matches!(&step.action, Action::Run(run) if run.interactive)),
 ];
 
@@ -90,6 +83,11 @@ impl<'r> Refusal<'r> {
         let below = |keys: &[&'static str]| -> Vec<Segment> {
             path.iter().copied().chain(keys.iter().map(|key| Segment::Key(key))).collect()
         };
+        if let Some(undo) = &step.undo
+            && undo.action.key() == "call"
+        {
+            self.refuse("call", Some("`undo` with `call`"), &below(&["undo"]));
+        }
         if let Action::Steps(group) = &step.action {
             for (index, step) in group.steps.iter().enumerate() {
                 let mut path = below(&["steps"]);

@@ -185,6 +185,11 @@ impl Sight<'_> {
         let mut rendered = self.environment_around()?;
         if let Some(step) = self.step {
             self.render_environment(&self.plan.steps[step].env, &mut rendered)?;
+            // A person gave other values when the step was tried again: data, no templates.
+            let given = &self.state.steps[self.plan.steps[step].undoes().unwrap_or(step)].env;
+            for (name, value) in given {
+                rendered.insert(name.clone(), value.clone());
+            }
         }
         Ok(rendered)
     }

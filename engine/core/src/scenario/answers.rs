@@ -112,6 +112,7 @@ impl Said {
             // Only work done by hand is shown to be done.
             evidence: if gate == Gate::Manual { self.evidence.clone() } else { Vec::new() },
             outputs: self.outputs.clone(),
+            env: indexmap::IndexMap::new(),
             file: None,
         }
     }

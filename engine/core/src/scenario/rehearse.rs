@@ -319,6 +319,7 @@ impl<'s> Rehearsal<'s> {
             question: Vec::new(),
             answers: Vec::new(),
             cancel: None,
+            rollback: false,
         })?;
         Ok(())
     }

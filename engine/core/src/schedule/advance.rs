@@ -84,7 +84,7 @@ impl Deciding<'_, '_> {
                 let again = self.state.stopped.is_some() || self.state.outcome.is_some();
                 self.record((!again).then_some(EventKind::RunStopped { signal }))
             }
-            Input::Cancelled { by, reason } => self.cancelled(by, reason),
+            Input::Cancelled { by, reason, undo } => self.cancelled(by, reason, undo),
             Input::Finished { step, attempt, result } => self.finished(step, attempt, *result),
             Input::Answered(answer) => self.answered(&answer),
             Input::Resumed {
@@ -97,15 +97,16 @@ impl Deciding<'_, '_> {
                 question,
                 answers,
                 cancel,
+                rollback,
             } => {
                 // Known before the resume is recorded: what a stop or a cancel ended
                 // did not end by itself.
                 let was_ending = self.state.stopped.is_some() || self.state.cancel.is_some();
                 // Before all that could start something.
                 if let Some((by, reason)) = cancel {
-                    self.cancelled(by, reason)?;
+                    self.cancelled(by, reason, rollback)?;
                 }
-                self.record([EventKind::RunResumed { by, host, version }])?;
+                self.record([EventKind::RunResumed { by, host, version, rollback }])?;
                 self.record(guards)?;
                 let mut unstarted = Vec::new();
                 for (step, found) in found {
@@ -122,9 +123,10 @@ impl Deciding<'_, '_> {
         }
     }
 
-    fn cancelled(&mut self, by: String, reason: Option<String>) -> Result<(), IllegalEvent> {
-        let again = self.state.cancel.is_some() || self.state.outcome.is_some();
-        self.record((!again).then_some(EventKind::CancelRequested { by, reason }))
+    /// What is being undone is undone to its end: a cancel finds nothing else to end.
+    fn cancelled(&mut self, by: String, reason: Option<String>, undo: bool) -> Result<(), IllegalEvent> {
+        let again = self.state.cancel.is_some() || self.state.outcome.is_some() || self.state.unwinding;
+        self.record((!again).then_some(EventKind::CancelRequested { by, reason, undo }))
     }
 
     fn background_ended(&mut self, step: usize, expected: bool, reason: String) -> Result<(), IllegalEvent> {
@@ -198,7 +200,7 @@ impl Deciding<'_, '_> {
                 let mut result = AttemptResult { recovered: true, ..*result };
                 let cut_off = result.signal.is_some() && matches!(result.failure, Some((Outcome::Failed, _)));
                 if was_ending && cut_off {
-                    let ending = self.state.cancel.is_some();
+                    let ending = self.state.cancel.is_some() && !self.state.plan.steps[step].is_added();
                     let outcome = if ending { Outcome::Cancelled } else { Outcome::Interrupted };
                     result.failure =
                         Some((outcome, "stopped: the run was stopped during the attempt".into()));
@@ -260,7 +262,7 @@ impl Deciding<'_, '_> {
     /// answer about an interrupted step wins over what is declared.
     fn asked_for(&mut self, question: &[usize], answers: &[Answer]) -> Result<(), IllegalEvent> {
         if self.state.cancel.is_some() || self.state.aborted.is_some() {
-            return Ok(());
+            return self.answers_about_undo(answers);
         }
         for &step in question {
             let opened = gate::about_failure(&self.state.plan, self.state, step);
@@ -278,6 +280,17 @@ impl Deciding<'_, '_> {
                 self.record([opened])?;
             }
             self.answered(answer)?;
+        }
+        Ok(())
+    }
+
+    /// In a run that is being ended only what is about undoing is answered.
+    fn answers_about_undo(&mut self, answers: &[Answer]) -> Result<(), IllegalEvent> {
+        for answer in answers {
+            let about = self.state.asked_about(&answer.step);
+            if about.is_some_and(|about| self.state.plan.steps[about].is_added()) {
+                self.answered(answer)?;
+            }
         }
         Ok(())
     }
@@ -318,6 +331,7 @@ impl Deciding<'_, '_> {
 /// The events of an attempt's end.
 fn end_of_attempt(plan: &Plan, step: usize, attempt: u32, result: AttemptResult) -> Vec<EventKind> {
     let id = &plan.steps[step].id;
+    let is_undo = plan.steps[step].is_added();
     let mut events = Vec::new();
     if !result.leaked.is_empty() {
         events.push(EventKind::Leaked { step: id.clone(), pids: result.leaked });
@@ -334,7 +348,7 @@ fn end_of_attempt(plan: &Plan, step: usize, attempt: u32, result: AttemptResult)
         None => (Outcome::Succeeded, None),
         Some((outcome, reason)) => (outcome, Some(reason)),
     };
-    events.push(EventKind::StepFinished {
+    let finished = EventKind::StepFinished {
         step: id.clone(),
         attempt,
         outcome,
@@ -351,6 +365,7 @@ fn end_of_attempt(plan: &Plan, step: usize, attempt: u32, result: AttemptResult)
         fields: indexmap::IndexMap::new(),
         values: result.values,
         warnings: result.warnings,
-    });
+    };
+    events.push(if is_undo { finished.of_undo() } else { finished });
     events
 }

@@ -6,8 +6,9 @@ use super::input::{Attendance, Circumstances, LockStanding};
 use super::settle::{bring_up, settle};
 use super::start::start;
 use super::structure::{Halting, close, hold_back, pass_on, reopen, settle_items};
+use super::unwind::{is_due, unwind};
 use crate::event::{EventKind, Outcome, RunOutcome, WaitingFor};
-use crate::plan::{Action, OnInterrupt, Plan};
+use crate::plan::{Action, OnFailure, OnInterrupt, Plan, Step};
 use crate::state::RunState;
 
 /// Why an attempt is over that is known not to have begun.
@@ -18,6 +19,8 @@ pub(super) const NEVER_STARTED: &str = "stopped: the engine died before it had s
 pub(super) enum Phase {
     /// The steps proper.
     Main,
+    /// What was done is undone, when those are over.
+    Undo,
     /// Those under `finally`, when all the rest is over.
     Finally,
 }
@@ -48,8 +51,28 @@ impl From<Vec<EventKind>> for Follow {
 }
 
 /// Whether nothing new may start in this part of the run.
-pub(super) fn is_halting(plan: &Plan, state: &RunState, finally: bool) -> bool {
-    Halting::of(plan, state).of_run(finally)
+pub(super) fn is_halting(plan: &Plan, state: &RunState, phase: Phase) -> bool {
+    match phase {
+        Phase::Main => Halting::of(plan, state).of_run(false),
+        Phase::Undo => false,
+        Phase::Finally => Halting::of(plan, state).of_run(true),
+    }
+}
+
+/// Whether the steps proper are ended, whatever failed of them.
+pub(super) fn ends(state: &RunState) -> bool {
+    state.cancel.is_some() || state.aborted.is_some() || state.background_failure.is_some() || state.unwinding
+}
+
+impl Phase {
+    /// The part of the run that a step belongs to.
+    pub(super) fn of(step: &Step) -> Self {
+        match step {
+            step if step.is_added() => Self::Undo,
+            step if step.finally => Self::Finally,
+            _ => Self::Main,
+        }
+    }
 }
 
 pub(super) fn standing(
@@ -59,7 +82,9 @@ pub(super) fn standing(
     circumstances: &Circumstances<'_>,
 ) -> Standing {
     let declared = &plan.steps[step];
-    if !declared.finally && (state.cancel.is_some() || state.aborted.is_some()) {
+    if Phase::of(declared) == Phase::Main
+        && (state.cancel.is_some() || state.aborted.is_some() || state.unwinding)
+    {
         Standing::Moot
     } else if state.gates.contains_key(&step)
         || state.settled.contains_key(&step)
@@ -68,6 +93,8 @@ pub(super) fn standing(
         Standing::Undecided
     } else if state.steps[step].result.reason.as_deref() == Some(NEVER_STARTED) {
         Standing::Declared("it had never started")
+    } else if declared.is_added() {
+        Standing::Undecided
     } else if declared.action.is_repeatable() {
         Standing::Declared(match declared.action {
             Action::Http(_) => "a request that changes nothing is sent again",
@@ -89,12 +116,17 @@ fn survives(circumstances: &Circumstances<'_>, step: usize) -> bool {
     circumstances.survivors.get(&step).is_some_and(|survivors| !survivors.is_empty())
 }
 
-pub(super) fn phase(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Phase {
-    let is_main = |step: &usize| !plan.steps[*step].finally;
+pub(super) fn phase(
+    plan: &Plan,
+    state: &RunState,
+    attendance: Attendance,
+    circumstances: &Circumstances<'_>,
+) -> Phase {
+    let is_main = |step: &usize| Phase::of(&plan.steps[*step]) == Phase::Main;
     let goes_on = |step: &usize| match standing(plan, state, *step, circumstances) {
         Standing::Moot => false,
         Standing::Undecided => true,
-        Standing::Declared(_) => !is_halting(plan, state, false),
+        Standing::Declared(_) => !is_halting(plan, state, Phase::Main),
     };
     // What has passed already and only starts again is brought up for what is still to come.
     let brought_up = |step: &usize| state.steps[*step].was_ready;
@@ -102,8 +134,14 @@ pub(super) fn phase(plan: &Plan, state: &RunState, circumstances: &Circumstances
         && !state.gates.keys().any(is_main)
         && !state.settled.keys().any(is_main)
         && !state.interrupted.iter().filter(|step| is_main(step) && !brought_up(step)).any(goes_on)
-        && (is_halting(plan, state, false) || !state.retrying.iter().any(is_main));
-    if over { Phase::Finally } else { Phase::Main }
+        && (is_halting(plan, state, Phase::Main) || !state.retrying.iter().any(is_main));
+    if !over {
+        Phase::Main
+    } else if is_due(plan, state, attendance, circumstances) {
+        Phase::Undo
+    } else {
+        Phase::Finally
+    }
 }
 
 /// One round of what follows in a run that this process carries on.
@@ -125,22 +163,29 @@ pub(super) fn follow(
             return events.into();
         }
     }
+    let asked = ask_about_failures(plan, state, attendance);
+    if !asked.is_empty() {
+        return asked.into();
+    }
     let undecided = state
         .interrupted
         .iter()
         .any(|step| standing(plan, state, *step, circumstances) == Standing::Undecided);
-    let phase = phase(plan, state, circumstances);
+    let phase = phase(plan, state, attendance, circumstances);
     let mut wishes = Wishes::default();
     let halting = Halting::of(plan, state);
-    let mut events =
-        hold_back(plan, state, phase, &halting, &why_held_back(plan, state, phase), circumstances);
-    if events.is_empty() && !undecided {
+    let mut events = if phase == Phase::Undo {
+        unwind(plan, state, attendance, circumstances, &mut wishes)
+    } else {
+        hold_back(plan, state, phase, &halting, &why_held_back(plan, state, phase), circumstances)
+    };
+    if events.is_empty() && !undecided && phase != Phase::Undo {
         events = start(plan, state, phase, &halting, circumstances, &mut wishes);
     }
     if !events.is_empty() {
         return events.into();
     }
-    if state.all_is_over() && state.gates.is_empty() && !undecided {
+    if phase != Phase::Undo && state.all_is_over() && state.gates.is_empty() && !undecided {
         return finish(plan, state, circumstances);
     }
     // A retry that falls due can't start while a step is undecided, or what it needs is asked again.
@@ -226,10 +271,43 @@ fn ask_about_interrupted(plan: &Plan, state: &RunState, circumstances: &Circumst
         let decided = state.outliving.contains_key(&step) && !survivors.is_empty();
         let open = standing(plan, state, step, circumstances) == Standing::Undecided;
         if open && !asked && !decided {
-            events.push(gate::about_interrupted(plan, state, step, survivors));
+            events.push(if plan.steps[step].is_added() {
+                gate::about_undo(plan, state, step, survivors)
+            } else {
+                gate::about_interrupted(plan, state, step, survivors)
+            });
         }
     }
     events
+}
+
+/// Puts the question about each failed step of which a person decides
+/// (`language.md` §8), unless the run ends for another reason: only then is there
+/// nothing to decide.
+fn ask_about_failures(plan: &Plan, state: &RunState, attendance: Attendance) -> Vec<EventKind> {
+    let is_asked = |step: usize| {
+        let (declared, known) = (&plan.steps[step], &state.steps[step]);
+        let wanted = match declared.on_failure {
+            OnFailure::Ask => true,
+            // What is inside a group is asked about itself.
+            OnFailure::Unsaid => attendance == Attendance::Operator && !declared.is_container(),
+            OnFailure::Stop | OnFailure::Continue | OnFailure::Warn => false,
+        };
+        wanted && known.outcome() == Some(Outcome::Failed) && !known.failure_was_asked
+    };
+    let halted = |phase: Phase| {
+        let others = || {
+            let alike = |step: &&usize| Phase::of(&plan.steps[**step]) == phase;
+            state.failing.iter().filter(alike).filter(|step| plan.steps[**step].group.is_none())
+        };
+        (phase == Phase::Main && ends(state)) || others().any(|step| !is_asked(*step))
+    };
+    state
+        .failing
+        .iter()
+        .filter(|step| is_asked(**step) && !halted(Phase::of(&plan.steps[**step])))
+        .filter_map(|step| gate::about_failure(plan, state, *step))
+        .collect()
 }
 
 fn why_held_back(plan: &Plan, state: &RunState, phase: Phase) -> String {
@@ -244,7 +322,7 @@ fn why_held_back(plan: &Plan, state: &RunState, phase: Phase) -> String {
             return reason.clone();
         }
     }
-    let in_phase = |step: &&usize| plan.steps[**step].finally == (phase == Phase::Finally);
+    let in_phase = |step: &&usize| Phase::of(&plan.steps[**step]) == phase;
     let cause = state
         .failing
         .iter()

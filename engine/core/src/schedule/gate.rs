@@ -7,12 +7,23 @@ use sha2::{Digest, Sha256};
 
 use super::fields;
 use super::input::{Circumstances, RenderedQuestion};
-use crate::event::{EventKind, Gate, LeakedProcess, Outcome};
-use crate::plan::Plan;
+use super::unwind::Undoable;
+use crate::event::{EventKind, Gate, LeakedProcess, Outcome, RunOutcome};
+use crate::plan::{Action, Plan, Step};
 use crate::state::RunState;
 
-/// The words that settle a question about a failed step in this version.
-const FAILURE_WORDS: [&str; 4] = ["retry", "skip", "done", "abort"];
+/// The words that settle a question about a failed step.
+const FAILURE_WORDS: [&str; 5] = ["retry", "skip", "done", "undo", "abort"];
+/// The same under `finally`, where what was done has been undone already.
+const FAILURE_WORDS_FINALLY: [&str; 4] = ["retry", "skip", "done", "abort"];
+/// The same for an approval, which passes only by its own answers.
+const FAILURE_WORDS_APPROVE: [&str; 3] = ["retry", "undo", "abort"];
+/// The words that decide whether what was done is undone.
+pub(super) const ROLLBACK_WORDS: [&str; 2] = ["undo", "keep"];
+/// The words that settle a question about an undo that failed.
+const UNDO_WORDS: [&str; 3] = ["retry", "skip", "abort"];
+/// The same where it isn't known how it ended.
+const UNDO_INTERRUPTED_WORDS: [&str; 4] = ["retry", "skip", "done", "abort"];
 /// The same for a step of which it isn't known how it ended.
 const INTERRUPTED_WORDS: [&str; 5] = ["retry", "skip", "done", "failed", "abort"];
 /// While processes of it still run, nothing else can be decided.
@@ -23,7 +34,7 @@ const SURVIVORS_WORDS: [&str; 2] = ["wait", "end"];
 pub fn needs_reason(gate: Gate, word: &str) -> bool {
     match word {
         "reject" | "skip" | "failed" | "override" => true,
-        "done" => matches!(gate, Gate::Failure | Gate::Interrupted),
+        "done" => matches!(gate, Gate::Failure | Gate::Interrupted | Gate::Undo),
         _ => false,
     }
 }
@@ -207,7 +218,63 @@ pub(super) fn about_failure(plan: &Plan, state: &RunState, step: usize) -> Optio
     }
     let reason = state.steps[step].result.reason.as_deref().unwrap_or("it failed");
     let prompt = format!("{} failed ({reason}). What now?", plan.steps[step].id);
-    Some(about_ended(plan, state, step, Gate::Failure, prompt, &FAILURE_WORDS, Vec::new()))
+    Some(about_ended(plan, state, step, Gate::Failure, prompt, failure_words(&plan.steps[step]), Vec::new()))
+}
+
+/// The words that settle the question about this step's failure.
+pub(super) fn failure_words(step: &Step) -> &'static [&'static str] {
+    match &step.action {
+        Action::Approve(_) => &FAILURE_WORDS_APPROVE,
+        _ if step.finally => &FAILURE_WORDS_FINALLY,
+        _ => &FAILURE_WORDS,
+    }
+}
+
+/// Puts the question whether to undo what was done.
+pub(super) fn about_rollback(plan: &Plan, state: &RunState, undoable: &Undoable) -> Option<EventKind> {
+    let question = state.rollback_question()?;
+    let ids = |steps: &[usize]| {
+        steps.iter().map(|step| plan.steps[*step].id.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let how = match state.verdict(plan) {
+        RunOutcome::Cancelled => "was cancelled",
+        RunOutcome::Rejected => "was rejected",
+        RunOutcome::Failed | RunOutcome::Succeeded => "failed",
+    };
+    let mut prompt = format!("The run {how}. Undo what was done, in this order: {}?", ids(&undoable.order));
+    if !undoable.left_out.is_empty() {
+        let left_out = ids(&undoable.left_out);
+        prompt.push_str(&format!(" Not undone, as it didn't succeed: {left_out}."));
+    }
+    Some(about_ended(plan, state, question, Gate::Rollback, prompt, &ROLLBACK_WORDS, Vec::new()))
+}
+
+/// Puts the question what to do about an undo that failed, or of which it isn't
+/// known how it ended.
+pub(super) fn about_undo(
+    plan: &Plan,
+    state: &RunState,
+    undo: usize,
+    survivors: Vec<LeakedProcess>,
+) -> EventKind {
+    let (id, known) = (&plan.steps[undo].id, &state.steps[undo]);
+    let (prompt, words): (String, &[&str]) = if !survivors.is_empty() {
+        let pids: Vec<String> = survivors.iter().map(|p| format!("{} ({})", p.pid, p.command)).collect();
+        let pids = pids.join(", ");
+        let prompt = format!(
+            "The undo of {id} was interrupted, and processes of it still run: {pids}. Wait for them, or end them?"
+        );
+        (prompt, &SURVIVORS_WORDS)
+    } else if known.outcome() == Some(Outcome::Interrupted) {
+        let prompt = format!(
+            "The undo of {id} was interrupted: it had started, and how it ended is not known. What now?"
+        );
+        (prompt, &UNDO_INTERRUPTED_WORDS)
+    } else {
+        let reason = known.result.reason.as_deref().unwrap_or("it failed");
+        (format!("The undo of {id} failed ({reason}). What now?"), &UNDO_WORDS)
+    };
+    about_ended(plan, state, undo, Gate::Undo, prompt, words, survivors)
 }
 
 /// Puts the question what to do about a step of which it isn't known how it

@@ -40,6 +40,8 @@ pub enum Input {
         /// The run is taken on only to be ended: who wants that, and why. Nothing of
         /// it starts then, and it can't end before it is taken on.
         cancel: Option<(String, Option<String>)>,
+        /// The run is taken on only to undo what was done: `runbook rollback`.
+        rollback: bool,
     },
     /// An attempt is over.
     Finished {
@@ -76,6 +78,8 @@ pub enum Input {
         by: String,
         /// Why.
         reason: Option<String>,
+        /// What was done is to be undone without further questions.
+        undo: bool,
     },
     /// The operator left the prompt: the run parks as if nobody were there.
     OperatorLeft,
@@ -165,6 +169,8 @@ pub struct Answer {
     pub evidence: Vec<Evidence>,
     /// Values for later steps.
     pub outputs: IndexMap<String, Value>,
+    /// Other values for the environment of a step that is tried again.
+    pub env: IndexMap<String, String>,
     /// Its file in the inbox.
     pub file: Option<String>,
 }

@@ -27,7 +27,7 @@ pub(super) fn judge(
     circumstances: &Circumstances<'_>,
 ) -> Result<EventKind, Refusal> {
     let id = &answer.step;
-    let Some(step) = state.index_of(id) else {
+    let Some(step) = state.asked_about(id) else {
         return Err(Refusal::usage(format!("the run has no step `{id}`")));
     };
     if state.waits.contains(&step) {
@@ -75,6 +75,7 @@ pub(super) fn judge(
     if needs_reason(gate.gate, word) && answer.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
         return Err(Refusal::usage(format!("`{word}` of `{id}` needs a reason: --reason TEXT")));
     }
+    may_change_env(plan, step, gate, answer)?;
     if gate.answers.iter().any(|given| given.by == by && given.word == word) {
         return Err(Refusal::unchanged(format!("{by} has said `{word}` to `{id}` already")));
     }
@@ -113,6 +114,23 @@ fn unknown_word(gate: &OpenGate, answer: &Answer) -> Refusal {
         answer.step,
         gate.words.join(", ")
     ))
+}
+
+/// Whether an answer may change the environment: only that of a step that is tried
+/// again, and only what is declared for it.
+fn may_change_env(plan: &Plan, step: usize, gate: &OpenGate, answer: &Answer) -> Result<(), Refusal> {
+    let Some(first) = answer.env.keys().next() else { return Ok(()) };
+    let id = &answer.step;
+    if answer.word != "retry" || !matches!(gate.gate, Gate::Failure | Gate::Interrupted) {
+        return Err(Refusal::usage(format!("`{first}` can only be changed with `retry` of a step")));
+    }
+    let own = &plan.steps[step].env;
+    let unknown = answer.env.keys().find(|name| !own.contains_key(*name) && !plan.env.contains_key(*name));
+    let Some(unknown) = unknown else { return Ok(()) };
+    let known: Vec<&str> = own.keys().chain(plan.env.keys()).map(String::as_str).collect();
+    let known =
+        if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+    Err(Refusal::usage(format!("`{id}` has no `{unknown}` under `env`: {known}")))
 }
 
 /// Whether a manual step may be ended as done.
@@ -234,6 +252,7 @@ fn answered(
         evidence: answer.evidence.clone(),
         items,
         outputs: answer.outputs.clone(),
+        env: answer.env.clone(),
         file: answer.file.clone(),
     }
 }

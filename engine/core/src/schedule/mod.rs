@@ -21,6 +21,7 @@ mod resume;
 mod settle;
 mod start;
 mod structure;
+mod unwind;
 mod wait;
 
 pub use advance::advance;
@@ -36,4 +37,5 @@ pub use judge::word_of;
 pub use may::goes_on;
 pub use offline::record_answer;
 pub use progress::{Next, Progress};
-pub use resume::{ResumeRequest, check_ahead, plan_resume};
+pub use resume::{ResumeRequest, Rollback, check_ahead, plan_resume, plan_rollback};
+pub use unwind::{Undoable, undoable};

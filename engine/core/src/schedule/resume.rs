@@ -3,12 +3,13 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::gate::{needs_reason, words_of};
+use super::gate::{ROLLBACK_WORDS, failure_words, needs_reason, words_of};
 use super::input::{Answer, Refusal, RefusalKind};
 use super::may;
+use super::unwind::undoable;
 use crate::event::{AheadAnswer, Gate, Identity, Outcome, RunOutcome, Via};
 use crate::id::StepId;
-use crate::plan::{EvidenceRule, OnFailure, Options, Plan, Question, Step};
+use crate::plan::{EvidenceRule, OnFailure, Options, Plan, Question, ROLLBACK, Role, Step};
 use crate::state::{RunState, Status};
 
 /// The options of `resume` that decide about steps.
@@ -39,6 +40,15 @@ pub struct ResumeRequest {
 /// resumed; without anybody to ask, a failed run needs to be told what to do.
 pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usize>, Vec<Answer>), Refusal> {
     let plan = &*state.plan;
+    if state.outcome.is_some() && state.outcome != Some(RunOutcome::Succeeded) {
+        let undone = state.undos().find(|(step, _)| state.is_undone(*step));
+        if let Some((step, _)) = undone {
+            return Err(Refusal::not_allowed(format!(
+                "`{}` was undone: the run is over, and can only be rolled back further; a new run starts afresh",
+                plan.steps[step].id
+            )));
+        }
+    }
     match state.outcome {
         Some(RunOutcome::Rejected | RunOutcome::Cancelled) => {
             return Err(Refusal::not_allowed(format!(
@@ -155,6 +165,54 @@ fn is_cause(plan: &Plan, state: &RunState, step: usize) -> bool {
     failed_inside(state, step).is_empty() && !plan.containers_of(step).any(passed)
 }
 
+/// What follows from `runbook rollback`: the answers that it gives, and whether
+/// the run must be ended first.
+#[derive(Debug)]
+pub struct Rollback {
+    /// Answers to questions that are open about undoing, or about a failure.
+    pub answers: Vec<Answer>,
+    /// It hasn't ended: undoing it ends it.
+    pub ends: bool,
+}
+
+/// Judges a `rollback` of a run that no process holds.
+///
+/// # Errors
+/// Where nothing is left to undo, which is no mistake.
+pub fn plan_rollback(state: &RunState, by: &str) -> Result<Rollback, Refusal> {
+    let plan = &*state.plan;
+    let answer_to = |step: usize, word: &str| Answer {
+        word: word.to_owned(),
+        ..answer(
+            &ResumeRequest { by: by.to_owned(), ..ResumeRequest::default() },
+            &plan.steps[step].id,
+            word,
+            None,
+        )
+    };
+    let open = |kind: Gate| {
+        state.gates.iter().find(|(_, gate)| gate.gate == kind).map(|(step, gate)| (*step, gate.words.clone()))
+    };
+    let answered = |answers| Ok(Rollback { answers, ends: false });
+    if let Some((step, _)) = open(Gate::Rollback) {
+        return answered(vec![answer_to(step, "undo")]);
+    }
+    if let Some((step, words)) = open(Gate::Undo) {
+        // How an interrupted undo ended is for a person to say.
+        let failed = state.steps[step].outcome() == Some(Outcome::Failed);
+        let retries = failed && words.iter().any(|word| word == "retry");
+        return answered(if retries { vec![answer_to(step, "retry")] } else { Vec::new() });
+    }
+    if undoable(plan, state).order.is_empty() && (state.outcome.is_some() || !state.unwinding) {
+        return Err(Refusal::unchanged("nothing is left to undo"));
+    }
+    if let Some((step, _)) = open(Gate::Failure).filter(|(_, words)| words.iter().any(|word| word == "undo"))
+    {
+        return answered(vec![answer_to(step, "undo")]);
+    }
+    Ok(Rollback { answers: Vec::new(), ends: state.outcome.is_none() && !state.unwinding })
+}
+
 /// Judges answers given ahead of time by this user, before anything runs: one that could
 /// never count is refused (`language.md` §6).
 ///
@@ -164,34 +222,28 @@ fn is_cause(plan: &Plan, state: &RunState, step: usize) -> bool {
 pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer], user: &str) -> Result<(), Refusal> {
     for (position, answer) in answers.iter().enumerate() {
         let id = &answer.step;
-        let Some(step) = plan.index_of(id) else {
+        let question = || plan.steps.iter().position(|step| step.role == Role::Rollback && step.id == *id);
+        let Some(step) = plan.index_of(id).or_else(question) else {
             return Err(Refusal::usage(format!("the runbook has no step `{id}`")));
         };
+        if let Some(words) = words_beside(&plan.steps[step], &answer.word) {
+            check_word(id, &answer.word, words)?;
+            check_reason(id, if id.as_str() == ROLLBACK { Gate::Rollback } else { Gate::Failure }, answer)?;
+            continue;
+        }
         let Some((gate, question)) = meant(&plan.steps[step], &answer.word) else {
             return Err(Refusal::usage(format!(
                 "`{id}` asks nothing: it is a `{}` step",
                 plan.steps[step].action.kind()
             )));
         };
-        if let Some(words) = known_words(gate, question)
-            && !words.contains(&answer.word.as_str())
-        {
-            return Err(Refusal::usage(format!(
-                "`{}` is no answer to `{id}`: it takes {}",
-                answer.word,
-                words.join(", ")
-            )));
+        if let Some(words) = known_words(gate, question) {
+            check_word(id, &answer.word, &words)?;
         }
         if answers[..position].iter().any(|before| before.step == *id) {
             return Err(Refusal::usage(format!("`{id}` is answered twice ahead of time")));
         }
-        let reason = answer.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
-        if needs_reason(gate, &answer.word) && !reason {
-            return Err(Refusal::usage(format!(
-                "`{}` of `{id}` needs a reason: --answer {id}={}:REASON",
-                answer.word, answer.word
-            )));
-        }
+        check_reason(id, gate, answer)?;
         let person = plan.people.person_of_user(user);
         may::may_say_it(plan, id, question, (person, &answer.word), (user, Identity::User))?;
         let missing = question.fields.iter().find(|(_, spec)| spec.required && spec.default.is_none());
@@ -226,6 +278,37 @@ fn known_words(gate: Gate, question: &Question) -> Option<Vec<&str>> {
         (Gate::Choose, _) => None,
         _ => Some(words_of(gate).to_vec()),
     }
+}
+
+/// The words for a question that is no step's own: whether to undo, or what to do
+/// about a failure where a person decides.
+fn words_beside(step: &Step, word: &str) -> Option<&'static [&'static str]> {
+    if step.ask.is_some() && words_of(Gate::Ask).contains(&word) {
+        return None;
+    }
+    match (step.role, step.on_failure) {
+        (Role::Rollback, _) => Some(&ROLLBACK_WORDS),
+        (_, OnFailure::Ask) if step.action.question().is_none() => Some(failure_words(step)),
+        _ => None,
+    }
+}
+
+fn check_word(id: &StepId, word: &str, words: &[&str]) -> Result<(), Refusal> {
+    if words.contains(&word) {
+        return Ok(());
+    }
+    Err(Refusal::usage(format!("`{word}` is no answer to `{id}`: it takes {}", words.join(", "))))
+}
+
+fn check_reason(id: &StepId, gate: Gate, answer: &AheadAnswer) -> Result<(), Refusal> {
+    let given = answer.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
+    if given || !needs_reason(gate, &answer.word) {
+        return Ok(());
+    }
+    Err(Refusal::usage(format!(
+        "`{}` of `{id}` needs a reason: --answer {id}={}:REASON",
+        answer.word, answer.word
+    )))
 }
 
 fn answers_name(retry: &[StepId], skip: &[(StepId, String)], done: &[(StepId, String)], id: &StepId) -> bool {
@@ -279,6 +362,7 @@ fn answer(request: &ResumeRequest, id: &StepId, word: &str, reason: Option<&str>
         all_items: false,
         evidence: Vec::new(),
         outputs: if word == "done" { request.outputs.clone() } else { IndexMap::new() },
+        env: IndexMap::new(),
         file: None,
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn settle(plan: &Plan, state: &RunState, circumstances: &Circumstance
 /// declared retries that a crash kept from being scheduled.
 pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
     let mut events = Vec::new();
-    let main_goes_on = phase(plan, state, circumstances) == Phase::Main;
+    let main_goes_on = phase(plan, state, circumstances.attendance, circumstances) == Phase::Main;
     for (&step, why) in &state.void_due {
         if main_goes_on || plan.steps[step].finally {
             let step = plan.steps[step].id.clone();
@@ -106,7 +106,7 @@ fn ahead(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Ve
     state
         .ahead
         .iter()
-        .filter(|ahead| state.index_of(&ahead.step).is_some_and(|step| state.gates.contains_key(&step)))
+        .filter(|ahead| state.asked_about(&ahead.step).is_some_and(|step| state.gates.contains_key(&step)))
         .filter_map(|ahead| {
             let answer = Answer {
                 step: ahead.step.clone(),
@@ -122,6 +122,7 @@ fn ahead(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Ve
                 all_items: true,
                 evidence: Vec::new(),
                 outputs: IndexMap::new(),
+                env: IndexMap::new(),
                 file: None,
             };
             judge(plan, state, &answer, circumstances).ok()
@@ -248,7 +249,7 @@ fn end(
             by.push(given.by.clone());
         }
     }
-    Some(EventKind::StepFinished {
+    let finished = EventKind::StepFinished {
         step: plan.steps[step].id.clone(),
         attempt: running.number,
         outcome,
@@ -273,5 +274,6 @@ fn end(
             .unwrap_or_default(),
         values: IndexMap::new(),
         warnings: Vec::new(),
-    })
+    };
+    Some(if plan.steps[step].is_added() { finished.of_undo() } else { finished })
 }

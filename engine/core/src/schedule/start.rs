@@ -9,7 +9,7 @@ use super::input::{Circumstances, Shown};
 use super::structure::{Admission, Halting, is_held, started};
 use crate::event::{EventKind, Gate, Outcome};
 use crate::moment::Moment;
-use crate::plan::{Action, OnFailure, Plan, Step};
+use crate::plan::{Action, Plan, Step};
 use crate::state::{RunState, Status};
 
 /// Starts what can start: background commands that others rely on before all
@@ -28,8 +28,7 @@ pub(super) fn start(
     {
         return Vec::new();
     }
-    let in_phase =
-        |step: &usize| plan.steps[*step].finally == (phase == Phase::Finally) && !halting.holds(plan, *step);
+    let in_phase = |step: &usize| Phase::of(&plan.steps[*step]) == phase && !halting.holds(plan, *step);
     let resolved = state.interrupted.iter().filter(|step| state.needs_are_met(**step));
     let again = resolved.filter_map(|&step| match standing(plan, state, step, circumstances) {
         Standing::Declared(why) => Some((step, Some(why))),
@@ -42,12 +41,7 @@ pub(super) fn start(
         .filter(|step| is_due(state, **step, circumstances) && state.needs_are_met(**step));
     let mut others = again.chain(due.map(|&step| (step, None))).filter(|(step, _)| in_phase(step));
     let mut starting = Starting::new(plan, state, circumstances, wishes);
-    // A start that was cut off is made again in whatever phase needs it.
-    let cut_off = || state.interrupted.iter().filter(|step| state.steps[**step].was_ready);
-    let lost = || {
-        let down = state.lost.iter().chain(cut_off()).copied();
-        down.filter(|step| state.needs_are_met(*step) && !halting.holds(plan, *step))
-    };
+    let lost = || down(state).filter(|step| state.needs_are_met(*step) && !halting.holds(plan, *step));
     if lost().next().is_some() || !state.restarting.is_empty() {
         // Nothing starts before what it may rely on is up again; and nothing is
         // brought up that nothing will use.
@@ -80,6 +74,50 @@ pub(super) fn start(
         starting.add(step, why);
     }
     starting.events
+}
+
+/// Background commands that were ready once and don't live: a start of them that was cut off is made again in
+/// whatever phase needs it.
+fn down(state: &RunState) -> impl Iterator<Item = usize> {
+    let cut_off = state.interrupted.iter().filter(|step| state.steps[**step].was_ready);
+    state.lost.iter().chain(cut_off).copied()
+}
+
+/// Brings the background commands up again that undoing may rely on; none where
+/// none is missing.
+pub(super) fn restart_backgrounds(
+    plan: &Plan,
+    state: &RunState,
+    circumstances: &Circumstances<'_>,
+    wishes: &mut Wishes,
+) -> Option<Vec<EventKind>> {
+    let lost = down(state).find(|step| state.needs_are_met(*step));
+    if lost.is_none() && state.restarting.is_empty() {
+        return None;
+    }
+    let mut starting = Starting::new(plan, state, circumstances, wishes);
+    for &step in state.restarting.iter().filter(|step| is_due(state, **step, circumstances)) {
+        starting.add(step, None);
+    }
+    if let Some(step) = lost.filter(|_| state.restarting.is_empty()) {
+        starting.add(step, Some("the background command is started again"));
+    }
+    Some(starting.events)
+}
+
+/// Starts the undo of a step.
+pub(super) fn start_undo(
+    plan: &Plan,
+    state: &RunState,
+    undo: usize,
+    why: Option<&str>,
+    circumstances: &Circumstances<'_>,
+    wishes: &mut Wishes,
+) -> Vec<EventKind> {
+    let mut starting = Starting::new(plan, state, circumstances, wishes);
+    starting.free = 1;
+    starting.add(undo, why);
+    starting.events.into_iter().map(EventKind::of_undo).collect()
 }
 
 fn is_due(state: &RunState, step: usize, circumstances: &Circumstances<'_>) -> bool {
@@ -211,7 +249,7 @@ impl<'a> Starting<'a> {
         self.events.push(self.started(index, why, Shown::default(), None, None));
         let attempt = self.state.steps[index].attempts + 1;
         self.events.push(not_started(&self.plan.steps[index], attempt, reason));
-        self.stops |= self.plan.steps[index].on_failure == OnFailure::Stop;
+        self.stops |= self.plan.steps[index].on_failure.stops();
     }
 
     fn started(
@@ -261,7 +299,8 @@ pub(super) fn reissue(
         let shown = cut_off_condition(plan, state, index, circumstances)
             .and_then(|()| circumstances.renderer.shown(plan, state, index));
         if let Err(error) = shown {
-            return not_started(step, attempt, &format!("template: {error}"));
+            let finished = not_started(step, attempt, &format!("template: {error}"));
+            return if step.is_added() { finished.of_undo() } else { finished };
         }
     }
     EventKind::AttemptReissued {
@@ -269,6 +308,7 @@ pub(super) fn reissue(
         attempt,
         slot: state.next_slot,
         boot: circumstances.boot.to_owned(),
+        undo: step.is_added(),
     }
 }
 

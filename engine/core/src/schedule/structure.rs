@@ -23,8 +23,7 @@ pub(super) struct Halting {
 impl Halting {
     pub(super) fn of(plan: &Plan, state: &RunState) -> Self {
         let mut halting = Self::default();
-        halting.run[0] =
-            state.cancel.is_some() || state.aborted.is_some() || state.background_failure.is_some();
+        halting.run[0] = super::follow::ends(state);
         let mut tolerated = BTreeMap::new();
         for &step in &state.failing {
             halting.spread(plan, state, step, &mut tolerated);
@@ -52,7 +51,7 @@ impl Halting {
                 return;
             }
             let seen = !self.inside.insert((group, plan.steps[at].cleanup));
-            let stops = plan.steps[group].on_failure == OnFailure::Stop || rejected;
+            let stops = plan.steps[group].on_failure.stops() || rejected;
             if !stops || (seen && !rejected) {
                 return;
             }
@@ -68,6 +67,10 @@ impl Halting {
 
     /// Whether a step may not start. The `finally` of a called runbook that has begun runs whatever happened around it.
     pub(super) fn holds(&self, plan: &Plan, step: usize) -> bool {
+        // What was done is undone however the rest ended.
+        if plan.steps[step].is_added() {
+            return false;
+        }
         let mut at = step;
         while let Some(group) = plan.steps[at].group {
             let cleanup = plan.steps[at].cleanup;
@@ -397,12 +400,12 @@ pub(super) fn hold_back(
     if halting.is_nowhere() {
         return Vec::new();
     }
-    let held =
-        |step: &usize| plan.steps[*step].finally == (phase == Phase::Finally) && halting.holds(plan, *step);
+    let held = |step: &usize| Phase::of(&plan.steps[*step]) == phase && halting.holds(plan, *step);
     let mut events = Vec::new();
     for (step, gate) in state.gates.iter().filter(|(step, _)| held(step)) {
         // Of a step that may have taken effect it must be known, whatever else failed.
-        let ends = phase == Phase::Main && (state.cancel.is_some() || state.aborted.is_some());
+        let ends =
+            phase == Phase::Main && (state.cancel.is_some() || state.aborted.is_some() || state.unwinding);
         if gate.gate == crate::event::Gate::Interrupted && !ends {
             continue;
         }
@@ -435,7 +438,7 @@ pub(super) fn hold_back(
             continue;
         }
         let needed = step.needs.iter().find(|need| match state.steps[**need].status {
-            Status::Ended(Outcome::Failed) => plan.steps[**need].on_failure == OnFailure::Stop,
+            Status::Ended(Outcome::Failed) => plan.steps[**need].on_failure.stops(),
             Status::Ended(Outcome::Rejected | Outcome::Blocked | Outcome::Interrupted) => true,
             Status::Ended(Outcome::Succeeded | Outcome::Skipped | Outcome::Cancelled)
             | Status::Pending

@@ -22,9 +22,12 @@ impl RunState {
             None => None,
             Some(id) => Some(
                 self.index_of(id)
+                    .and_then(|step| self.target_of(plan, step, kind))
                     .ok_or_else(|| IllegalEvent::UnknownStep { kind: name, step: id.clone() })?,
             ),
         };
+        let as_step = kind.undo_as_step();
+        let kind = as_step.as_ref().unwrap_or(kind);
         match (kind, index) {
             (
                 EventKind::RunCreated {
@@ -59,11 +62,12 @@ impl RunState {
             (_, _) if self.created.is_none() && !matches!(kind, EventKind::JournalOpened { .. }) => {
                 return Err(IllegalEvent::Run { kind: name, why: "the run doesn't exist yet" });
             }
-            (EventKind::RunResumed { .. }, _) => self.resumed(plan),
+            (EventKind::RunResumed { by, rollback, .. }, _) => self.resumed(plan, by, *rollback),
             (EventKind::RunStopped { signal }, _) => self.stopped = Some(signal.clone()),
             (EventKind::RunParked { waiting_for }, _) => self.parked = Some(waiting_for.clone()),
-            (EventKind::CancelRequested { by, reason }, _) => {
+            (EventKind::CancelRequested { by, reason, undo }, _) => {
                 self.cancel = Some((by.clone(), reason.clone()));
+                self.unwinding |= *undo;
             }
             (EventKind::RunFinished { outcome, reason, .. }, _) => {
                 if self.outcome.is_some() {
@@ -103,7 +107,9 @@ impl RunState {
             }
             (EventKind::BackgroundEnded { expected, reason, .. }, Some(i)) => {
                 self.backgrounds.remove(&i);
-                if *expected {
+                if self.is_undone(i) {
+                    // Nothing relies on it any more.
+                } else if *expected {
                     self.lost.insert(i);
                 } else {
                     self.background_failure = Some(format!(
@@ -127,6 +133,8 @@ impl RunState {
                 | EventKind::Sealed { .. }
                 | EventKind::Note { .. }
                 | EventKind::Sample { .. }
+                | EventKind::UndoStarted { .. }
+                | EventKind::UndoFinished { .. }
                 | EventKind::Leaked { .. },
                 _,
             ) => {}
@@ -139,10 +147,7 @@ impl RunState {
                 }
                 (None, _) => self.steps[i].escalated += 1,
             },
-            (
-                EventKind::RunAdopted { .. } | EventKind::UndoStarted { .. } | EventKind::UndoFinished { .. },
-                _,
-            ) => return Err(IllegalEvent::Unsupported { kind: name }),
+            (EventKind::RunAdopted { .. }, _) => return Err(IllegalEvent::Unsupported { kind: name }),
             (_, None) => return Err(IllegalEvent::Run { kind: name, why: "it names no step" }),
         }
         Ok(())
@@ -204,7 +209,9 @@ impl RunState {
                     self.begin_round(plan, i, *attempt);
                 }
                 self.entered = true;
+                self.unwinding |= plan.steps[i].is_added();
                 let step = &mut self.steps[i];
+                step.failure_was_asked = false;
                 if succeeded {
                     step.attempts_in_round = 0;
                 }
@@ -260,7 +267,12 @@ impl RunState {
                     return illegal(self);
                 }
                 let background = plan.steps[i].action.is_background();
+                self.ends += 1;
                 let step = &mut self.steps[i];
+                // A command that is only brought up again did its work when it was ready first.
+                if !step.was_ready {
+                    step.ended_as_number = self.ends;
+                }
                 if *outcome == Outcome::Interrupted {
                     step.attempts_in_round = step.attempts_in_round.saturating_sub(1);
                 }
@@ -313,6 +325,9 @@ impl RunState {
             }
             _ => return illegal(self),
         };
+        if !matches!(next, Status::Ended(Outcome::Blocked | Outcome::Cancelled)) {
+            self.finally_has_begun |= plan.steps[i].finally;
+        }
         self.settled.remove(&i);
         self.cut_short.remove(&i);
         if next != Status::Ended(Outcome::Succeeded) {
@@ -337,8 +352,9 @@ impl RunState {
 
     /// Another process takes the run on: what was held back may go on, and a
     /// run that had ended does its `finally` again.
-    fn resumed(&mut self, plan: &Plan) {
-        let had_ended = self.outcome.take().is_some();
+    fn resumed(&mut self, plan: &Plan, by: &str, rollback: bool) {
+        let ended_as = self.outcome.take();
+        let had_ended = ended_as.is_some();
         self.finished_at = None;
         self.finish_reason = None;
         self.parked = None;
@@ -348,17 +364,23 @@ impl RunState {
         self.locks.clear();
         self.waiting.clear();
         self.entered = false;
-        if had_ended {
+        self.undo_resumed(plan, by, rollback, ended_as);
+        if had_ended && !rollback {
             self.cancel = None;
             self.aborted = None;
             self.background_failure = None;
         }
-        let ending = self.cancel.is_some() || self.aborted.is_some();
+        let ending = self.cancel.is_some() || self.aborted.is_some() || self.unwinding;
         if !ending {
             // What a stop took back, and did not get to end, is asked again.
             self.settled.retain(|_, settled| settled.result != "cancelled");
         }
+        let undone: Vec<usize> =
+            self.undos().map(|(step, _)| step).filter(|step| self.is_undone(*step)).collect();
         for (i, (step, state)) in plan.steps.iter().zip(&mut self.steps).enumerate() {
+            if step.is_added() {
+                continue;
+            }
             if state.was_cut_off() && !ending {
                 state.status = Status::Ended(Outcome::Interrupted);
                 state.attempts_in_round = state.attempts_in_round.saturating_sub(1);
@@ -382,6 +404,7 @@ impl RunState {
                 && state.outcome() == Some(Outcome::Succeeded)
                 && !by_hand
                 && !self.backgrounds.contains(&i)
+                && !undone.contains(&i)
             {
                 self.lost.insert(i);
             }

@@ -27,6 +27,8 @@ pub struct GivenAnswer {
     pub evidence: Vec<Evidence>,
     /// Values for later steps.
     pub outputs: IndexMap<String, Value>,
+    /// Other values for the environment of a step that is tried again.
+    pub env: IndexMap<String, String>,
     /// When it was taken.
     pub at: Moment,
 }

@@ -1,11 +1,11 @@
 //! The sets that deciding looks at, so that it never has to look at every step:
 //! each follows from the steps and their questions alone and changes with them.
 
-use super::run::RunState;
+use super::run::{RunState, bucket};
 use super::step::Status;
 use super::structure::Structure;
 use crate::event::Outcome;
-use crate::plan::{Action, OnFailure, Plan};
+use crate::plan::{Action, Plan};
 
 impl RunState {
     pub(super) fn set_status(&mut self, plan: &Plan, i: usize, next: Status) {
@@ -55,7 +55,7 @@ impl RunState {
             listed.remove(&i);
         }
         if matches!(self.steps[i].status, Status::Ended(_)) {
-            self.ended_count[usize::from(plan.steps[i].finally)] -= 1;
+            self.ended_count[bucket(&plan.steps[i])] -= 1;
         }
     }
 
@@ -83,14 +83,14 @@ impl RunState {
                 }
             }
             Status::Ended(outcome) => {
-                self.ended_count[usize::from(plan.steps[i].finally)] += 1;
+                self.ended_count[bucket(&plan.steps[i])] += 1;
                 let retries = known.retry_remains(&plan.steps[i]);
                 let stops = match outcome {
                     Outcome::Rejected | Outcome::Cancelled => true,
-                    Outcome::Failed => plan.steps[i].on_failure == OnFailure::Stop && !retries,
+                    Outcome::Failed => plan.steps[i].on_failure.stops() && !retries,
                     Outcome::Succeeded | Outcome::Skipped | Outcome::Blocked | Outcome::Interrupted => false,
                 };
-                if stops && !in_question {
+                if stops && !in_question && !plan.steps[i].is_added() {
                     self.failing.insert(i);
                 }
                 if !retries {
@@ -118,6 +118,7 @@ impl RunState {
             && self.needs_unmet[i] == 0
             && !asked
             && self.structure.lets_start(i)
+            && !self.is_added[i]
         {
             self.ready.insert(i);
             if self.created.is_some() {
@@ -157,7 +158,7 @@ impl RunState {
             .filter(|(_, step)| step.deadline.is_some() || !step.escalate.is_empty())
             .map(|(index, _)| index)
             .collect();
-        self.ended_count = [0, 0];
+        self.ended_count = [0, 0, 0];
         self.structure = Structure::of(plan);
         self.counted = (0..plan.steps.len()).map(|i| self.passed(plan, i)).collect();
         self.needs_unmet = plan

@@ -21,6 +21,7 @@ mod questions;
 mod run;
 mod step;
 mod structure;
+mod undo;
 
 pub use gate::{GivenAnswer, OpenGate, Outliving, SettledGate};
 pub use illegal::{IllegalEvent, kind_name};

@@ -49,11 +49,9 @@ impl RunState {
                 matches!(self.steps[i].status, Status::Pending | Status::Delayed { .. })
                     || self.interrupted.contains(&i)
             }
+            Gate::Rollback | Gate::Undo => self.may_ask_about_undo(i, *gate),
             Gate::Ask => {
                 plan.steps[i].ask.is_some() && self.ready.contains(&i) && self.steps[i].asked.is_none()
-            }
-            Gate::Rollback | Gate::Undo => {
-                return Err(IllegalEvent::Unsupported { kind: name });
             }
         };
         if let Some(why) = self.held_up() {
@@ -117,6 +115,7 @@ impl RunState {
             evidence,
             items,
             outputs,
+            env,
             ..
         } = kind
         else {
@@ -131,6 +130,7 @@ impl RunState {
             fields: fields.clone(),
             evidence: evidence.clone(),
             outputs: outputs.clone(),
+            env: env.clone(),
             at,
         };
         if self.waits.contains(&i) {
@@ -182,23 +182,43 @@ impl RunState {
         }
         let gate = self.gates.remove(&i).expect("invariant: looked up above");
         self.void_due.remove(&i);
+        if matches!(gate.gate, Gate::Rollback | Gate::Undo) && !matches!(result, "wait" | "end") {
+            let next = self.undo_answered(i, &gate, result);
+            self.set_status(plan, i, next);
+            return Ok(());
+        }
         let decided = gate.answers.iter().rev().find(|answer| answer.word == result).cloned();
+        if gate.gate == Gate::Failure && result == "undo" {
+            self.unwinding = true;
+        }
         let step = &mut self.steps[i];
         let next = match (gate.gate, result) {
             (Gate::Failure | Gate::Interrupted, "retry") => {
                 step.attempts_in_round = 0;
                 step.fresh = plan.steps[i].is_container();
+                if let Some(answer) = &decided {
+                    step.env.extend(answer.env.clone());
+                }
                 step.why = decided.map(|answer| {
                     let way = match answer.via {
                         Via::Resume => "resume --retry",
                         Via::Terminal | Via::Command | Via::Ahead => "answered retry",
                     };
-                    format!("{way} by {}", answer.by)
+                    let changed: Vec<String> =
+                        answer.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    let with = if changed.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" with {}", changed.join(", "))
+                    };
+                    format!("{way} by {}{with}", answer.by)
                 });
                 Status::Pending
             }
             (Gate::Failure | Gate::Interrupted, "done") => {
                 step.finished_at = Some(at);
+                self.ends += 1;
+                step.ended_as_number = self.ends;
                 if let Some(answer) = decided {
                     step.result.by = vec![answer.by];
                     step.result.reason =
@@ -221,10 +241,15 @@ impl RunState {
                 if let Some(answer) = decided {
                     step.result.by = vec![answer.by];
                 }
+                step.failure_was_asked = true;
                 self.aborted = Some(plan.steps[i].id.to_string());
                 Status::Ended(Outcome::Failed)
             }
-            (Gate::Interrupted, "wait" | "end") => {
+            (Gate::Failure, "undo" | "cancelled") => {
+                step.failure_was_asked = true;
+                step.status.clone()
+            }
+            (Gate::Interrupted | Gate::Undo, "wait" | "end") => {
                 let decided = if result == "end" { Outliving::End } else { Outliving::Wait };
                 self.outliving.insert(i, decided);
                 step.status.clone()

@@ -9,7 +9,7 @@ use super::structure::Structure;
 use crate::event::{AheadAnswer, Outcome, RunOutcome, WaitingFor};
 use crate::id::StepId;
 use crate::moment::Moment;
-use crate::plan::{OnFailure, Plan};
+use crate::plan::{OnFailure, Plan, Role, Step};
 use crate::template::canonical_name;
 
 /// Where a run stands.
@@ -30,6 +30,8 @@ pub struct RunState {
     pub abandoned: BTreeSet<usize>,
     /// Steps whose items are settled.
     pub itemized: BTreeSet<usize>,
+    /// Whether a step was added to the plan, so that no need of it ever starts it.
+    pub(super) is_added: Vec<bool>,
     pub(super) needs_unmet: Vec<u32>,
     /// Whether the dependents of a step count it as passed.
     pub(super) counted: Vec<bool>,
@@ -74,8 +76,8 @@ pub struct RunState {
     /// Those of them that are starting again.
     pub restarting: BTreeSet<usize>,
     /// Steps that are neither pending, running nor delayed.
-    pub(super) ended_count: [usize; 2],
-    pub(super) step_count: [usize; 2],
+    pub(super) ended_count: [usize; 3],
+    pub(super) step_count: [usize; 3],
     /// Steps with a deadline or an escalation of their own.
     pub timed: Vec<usize>,
     /// When the last event happened.
@@ -84,6 +86,21 @@ pub struct RunState {
     pub created: Option<Created>,
     /// The next free slot of the witness file.
     pub next_slot: u32,
+    /// Where the undo of each step stands that has one, and whose undo it is.
+    pub(super) undos: BTreeMap<usize, usize>,
+    /// Where the question whether to undo stands.
+    pub(super) rollback_question: Option<usize>,
+    /// How many ends of steps there were.
+    pub(super) ends: u64,
+    /// What was done is being undone: nothing else starts any more but `finally`.
+    pub unwinding: bool,
+    /// A step under `finally` has started since the run was last taken on from its end:
+    /// nothing is undone before it any more.
+    pub finally_has_begun: bool,
+    /// A person has stopped the unwinding.
+    pub unwinding_stopped: bool,
+    /// How the run had ended before it was taken on to be undone: that stays.
+    pub ended_before: Option<RunOutcome>,
     /// Who asked for its end, and why.
     pub cancel: Option<(String, Option<String>)>,
     /// Somebody answered `abort`.
@@ -144,21 +161,16 @@ impl RunState {
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         let mut dependents = vec![Vec::new(); plan.steps.len()];
-        let mut step_count = [0, 0];
+        let mut step_count = [0, 0, 0];
         for (index, step) in plan.steps.iter().enumerate() {
-            step_count[usize::from(step.finally)] += 1;
+            step_count[bucket(step)] += 1;
             for need in &step.needs {
                 dependents[*need].push(index);
             }
         }
         let mut state = Self {
-            index: plan.steps.iter().enumerate().map(|(i, step)| (step.id.clone(), i)).collect(),
-            names: plan
-                .steps
-                .iter()
-                .enumerate()
-                .map(|(i, step)| (canonical_name(step.id.as_str()), i))
-                .collect(),
+            index: by_id(&plan),
+            names: plan.declared().map(|(i, step)| (canonical_name(step.id.as_str()), i)).collect(),
             dependents,
             is_gate: plan.steps.iter().map(|step| !step.action.takes_slot() || step.ask.is_some()).collect(),
             is_container: plan.steps.iter().map(crate::plan::Step::is_container).collect(),
@@ -166,6 +178,7 @@ impl RunState {
             open: BTreeSet::new(),
             abandoned: BTreeSet::new(),
             itemized: BTreeSet::new(),
+            is_added: plan.steps.iter().map(Step::is_added).collect(),
             needs_unmet: Vec::new(),
             counted: Vec::new(),
             steps: plan.steps.iter().map(|_| StepState::new()).collect(),
@@ -186,12 +199,19 @@ impl RunState {
             backgrounds: BTreeSet::new(),
             lost: BTreeSet::new(),
             restarting: BTreeSet::new(),
-            ended_count: [0, 0],
+            ended_count: [0, 0, 0],
             step_count,
             timed: Vec::new(),
             at: Moment::default(),
             created: None,
             next_slot: 0,
+            undos: plan.steps.iter().enumerate().filter_map(|(i, step)| Some((step.undoes()?, i))).collect(),
+            rollback_question: plan.steps.iter().position(|step| step.role == Role::Rollback),
+            ends: 0,
+            unwinding: false,
+            finally_has_begun: false,
+            unwinding_stopped: false,
+            ended_before: None,
             cancel: None,
             aborted: None,
             background_failure: None,
@@ -209,9 +229,8 @@ impl RunState {
             waiting: BTreeMap::new(),
             resumes: 0,
             ahead: Vec::new(),
-            plan,
+            plan: Arc::clone(&plan),
         };
-        let plan = Arc::clone(&state.plan);
         state.reindex(&plan);
         state
     }
@@ -226,6 +245,40 @@ impl RunState {
     #[must_use]
     pub fn index_of(&self, id: &StepId) -> Option<usize> {
         self.index.get(id).copied()
+    }
+
+    /// Where the undo of a step stands, where it has one.
+    #[must_use]
+    pub fn undo_of(&self, index: usize) -> Option<usize> {
+        self.undos.get(&index).copied()
+    }
+
+    /// Each step that has an undo, and where that stands.
+    pub fn undos(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.undos.iter().map(|(step, undo)| (*step, *undo))
+    }
+
+    /// Whether a step was undone.
+    #[must_use]
+    pub fn is_undone(&self, index: usize) -> bool {
+        self.undo_of(index).is_some_and(|undo| self.steps[undo].outcome() == Some(Outcome::Succeeded))
+    }
+
+    /// Where the question whether to undo stands.
+    #[must_use]
+    pub fn rollback_question(&self) -> Option<usize> {
+        self.rollback_question
+    }
+
+    /// What an open question with this step's id is about: the step, its undo, or
+    /// the run as a whole.
+    #[must_use]
+    pub fn asked_about(&self, id: &StepId) -> Option<usize> {
+        let step = self.index_of(id);
+        let undo = step.and_then(|step| self.undo_of(step));
+        let rollback = self.rollback_question.filter(|question| self.plan.steps[*question].id == *id);
+        let open = [step, undo, rollback].into_iter().flatten().find(|index| self.gates.contains_key(index));
+        open.or(step)
     }
 
     /// Whether every step outside `finally` is over.
@@ -260,7 +313,7 @@ impl RunState {
         }
         match self.steps[index].status {
             Status::Ended(Outcome::Succeeded | Outcome::Skipped) => true,
-            Status::Ended(Outcome::Failed) => plan.steps[index].on_failure != OnFailure::Stop,
+            Status::Ended(Outcome::Failed) => !plan.steps[index].on_failure.stops(),
             Status::Ended(
                 Outcome::Rejected | Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted,
             )
@@ -281,23 +334,35 @@ impl RunState {
             Some(Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted) => true,
             Some(Outcome::Succeeded | Outcome::Skipped | Outcome::Rejected) | None => false,
         };
-        if self.cancel.is_some() {
+        let declared = || plan.declared().map(|(index, step)| (step, &self.steps[index]));
+        if let Some(outcome) = self.ended_before {
+            outcome
+        } else if self.cancel.is_some() {
             RunOutcome::Cancelled
-        } else if plan
-            .steps
-            .iter()
-            .zip(&self.steps)
-            .filter(outside)
-            .any(|(_, step)| step.outcome() == Some(Outcome::Rejected))
-        {
+        } else if declared().filter(outside).any(|(_, known)| known.outcome() == Some(Outcome::Rejected)) {
             RunOutcome::Rejected
         } else if self.aborted.is_some()
             || self.background_failure.is_some()
-            || plan.steps.iter().zip(&self.steps).filter(outside).any(failed)
+            || declared().filter(outside).any(failed)
         {
             RunOutcome::Failed
         } else {
             RunOutcome::Succeeded
         }
     }
+}
+
+/// Steps proper, those of `finally`, and what is added to the plan.
+pub(super) fn bucket(step: &Step) -> usize {
+    if step.is_added() { 2 } else { usize::from(step.finally) }
+}
+
+/// Steps by their ids; the question whether to undo where no step is called like it.
+fn by_id(plan: &Plan) -> HashMap<StepId, usize> {
+    let mut index: HashMap<StepId, usize> = plan.declared().map(|(i, step)| (step.id.clone(), i)).collect();
+    let questions = plan.steps.iter().enumerate().filter(|(_, step)| step.role == Role::Rollback);
+    for (i, step) in questions {
+        index.entry(step.id.clone()).or_insert(i);
+    }
+    index
 }

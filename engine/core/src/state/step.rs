@@ -114,6 +114,14 @@ pub struct StepState {
     pub deadline_passed: bool,
     /// How many rungs of its own escalation were told.
     pub escalated: usize,
+    /// When it last ended, among all ends of steps of the run: what undo goes back by.
+    pub ended_as_number: u64,
+    /// The question about its failure was decided or taken back: it is not put again.
+    pub failure_was_asked: bool,
+    /// Whether `done_when` held, once it was looked at.
+    pub done_already: Option<bool>,
+    /// Other values for its environment, as a person gave them.
+    pub env: IndexMap<String, String>,
 }
 
 impl Status {
@@ -146,6 +154,10 @@ impl StepState {
             could_start_at: None,
             deadline_passed: false,
             escalated: 0,
+            ended_as_number: 0,
+            failure_was_asked: false,
+            done_already: None,
+            env: IndexMap::new(),
         }
     }
 

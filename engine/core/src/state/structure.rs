@@ -1,10 +1,10 @@
 //! What follows from steps that hold steps: which of them are entered, and what they still wait for.
 
 use super::illegal::IllegalEvent;
-use super::run::RunState;
+use super::run::{RunState, bucket};
 use super::step::{Status, StepState};
 use crate::event::Outcome;
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, Plan, Role, Step};
 use crate::template::canonical_name;
 
 /// The steps inside each step, and how many of them are unfinished: all of it follows from the plan and the steps.
@@ -33,13 +33,15 @@ impl Structure {
     pub(super) fn grow(&mut self, plan: &Plan) {
         let known = self.group.len();
         for (index, step) in plan.steps.iter().enumerate().skip(known) {
-            self.group.push(step.group);
+            // An undo stands beside what it undoes, and is no part of it.
+            let group = step.group.filter(|_| !step.is_added());
+            self.group.push(group);
             self.cleanup.push(step.cleanup);
             self.children.push(Vec::new());
             self.unfinished.push([0, 0]);
             self.finished.push(false);
             self.entered.push(false);
-            if let Some(group) = step.group {
+            if let Some(group) = group {
                 self.children[group].push(index);
                 self.unfinished[group][usize::from(step.cleanup)] += 1;
             }
@@ -130,16 +132,29 @@ impl RunState {
         let mut plan = (*self.plan).clone();
         plan.grow(i, list)
             .map_err(|_| IllegalEvent::Run { kind: name, why: "the items make ids that are too long" })?;
+        plan.complete(known);
         self.itemized.insert(i);
         self.structure.grow(&plan);
         for (index, step) in plan.steps.iter().enumerate().skip(known) {
-            self.step_count[usize::from(step.finally)] += 1;
+            self.step_count[bucket(step)] += 1;
             self.dependents.push(Vec::new());
             for need in &step.needs {
                 self.dependents[*need].push(index);
             }
-            self.index.insert(step.id.clone(), index);
-            self.names.insert(canonical_name(step.id.as_str()), index);
+            if step.is_added() {
+                self.index.entry(step.id.clone()).or_insert(index);
+            } else {
+                self.index.insert(step.id.clone(), index);
+                self.names.insert(canonical_name(step.id.as_str()), index);
+            }
+            self.is_added.push(step.is_added());
+            match step.role {
+                Role::Undoes(of) => {
+                    self.undos.insert(of, index);
+                }
+                Role::Rollback => self.rollback_question = Some(index),
+                Role::Declared => {}
+            }
             self.is_gate.push(!step.action.takes_slot());
             self.is_container.push(step.is_container());
             self.counted.push(false);

@@ -82,7 +82,7 @@ fn outputs_of(
     if exit.log.is_none() {
         return Ok(IndexMap::new());
     }
-    let path = dir.log_path(&plan.steps[step].id, attempt);
+    let path = dir.log_path(&plan.steps[step].files_id(), attempt);
     let read = CaptureLog::open(&path)
         .and_then(|log| log.read_stream(capture::Stream::Outputs, USABLE_BYTES_MAX))
         .map_err(|error| format!("the step's log can't be read: {error}"))?;
@@ -106,10 +106,10 @@ fn measured_of(
         measured.values.insert("exit_code".into(), code.into());
     }
     if ["stdout", "json", "lines", "number"].into_iter().any(uses) {
-        measured.stdout = Some(read_text(dir, &known.id, attempt, Stream::Stdout)?);
+        measured.stdout = Some(read_text(dir, &known.files_id(), attempt, Stream::Stdout)?);
     }
     if uses("stderr") {
-        measured.stderr = Some(read_text(dir, &known.id, attempt, Stream::Stderr)?);
+        measured.stderr = Some(read_text(dir, &known.files_id(), attempt, Stream::Stderr)?);
     }
     Ok(measured)
 }

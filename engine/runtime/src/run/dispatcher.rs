@@ -445,6 +445,7 @@ impl<'o> Dispatcher<'o> {
             values: result.values.clone(),
             warnings: result.warnings.clone(),
         };
+        let event = if self.state.plan.steps[*step].is_added() { event.of_undo() } else { event };
         if let Some(writer) = &mut self.writer
             && let Ok(recorded) = writer.last_words(now(), std::slice::from_ref(&event))
         {
@@ -552,8 +553,16 @@ impl<'o> Dispatcher<'o> {
     /// Starts what a durable event asks for.
     fn effect(&mut self, event: &EventKind) {
         match event {
-            EventKind::StepStarted { step, attempt, slot, .. } => self.start(step, *attempt, *slot),
-            EventKind::AttemptReissued { step, attempt, slot, .. } => self.start(step, *attempt, Some(*slot)),
+            EventKind::StepStarted { step, attempt, slot, .. } => {
+                self.start(self.state.index_of(step), *attempt, *slot);
+            }
+            EventKind::UndoStarted { step, attempt, slot, .. } => {
+                self.start(self.undo_of(step), *attempt, *slot);
+            }
+            EventKind::AttemptReissued { step, attempt, slot, undo, .. } => {
+                let index = if *undo { self.undo_of(step) } else { self.state.index_of(step) };
+                self.start(index, *attempt, Some(*slot));
+            }
             EventKind::StepFinished { step, .. } => self.forget_busy_lock(step),
             EventKind::Escalated { step, notify, .. } => self.escalate(step, notify),
             EventKind::CancelRequested { by, .. } => {
@@ -564,9 +573,13 @@ impl<'o> Dispatcher<'o> {
         }
     }
 
+    fn undo_of(&self, id: &StepId) -> Option<usize> {
+        self.state.index_of(id).and_then(|step| self.state.undo_of(step))
+    }
+
     /// Starts the attempt of a step, where it is still to be started.
-    fn start(&mut self, id: &StepId, attempt: u32, slot: Option<u32>) {
-        let Some(step) = self.state.index_of(id) else { return };
+    fn start(&mut self, index: Option<usize>, attempt: u32, slot: Option<u32>) {
+        let Some(step) = index else { return };
         let still =
             matches!(&self.state.steps[step].status, Status::Running(running) if running.number == attempt);
         if !still || !self.state.plan.steps[step].action.takes_slot() || self.store_failure.is_some() {
@@ -642,6 +655,7 @@ impl<'o> Dispatcher<'o> {
         let known = &self.state.plan.steps[step];
         let description = Attempt {
             step: known.id.clone(),
+            files: known.files_id(),
             number: attempt,
             slot,
             timeout: known.timeout.map(Into::into).filter(|_| !known.action.is_background()),
@@ -681,6 +695,7 @@ impl<'o> Dispatcher<'o> {
             call,
             attempt: Attempt {
                 step: known.id.clone(),
+                files: known.files_id(),
                 number: attempt,
                 slot: None,
                 timeout: known.timeout.map(Into::into),
@@ -714,6 +729,11 @@ impl<'o> Dispatcher<'o> {
                 self.interruption = None;
                 match choice {
                     Interruption::Stop => self.stop(Signal::Interrupt),
+                    Interruption::Undo => {
+                        self.signals_seen = 0;
+                        let (by, reason) = (self.user.clone(), Some("Ctrl-C, and undo".to_owned()));
+                        self.take(Input::Cancelled { by, reason, undo: true });
+                    }
                     Interruption::GoOn => self.signals_seen = 0,
                 }
             }
@@ -857,7 +877,7 @@ impl<'o> Dispatcher<'o> {
     /// whose question is settled.
     fn ask(&mut self) {
         if let Some((step, nonce, _)) = &self.asking {
-            let open = self.state.index_of(step).and_then(|step| self.state.gates.get(&step));
+            let open = self.state.asked_about(step).and_then(|step| self.state.gates.get(&step));
             if open.is_some_and(|gate| gate.nonce == *nonce) {
                 return;
             }
@@ -916,7 +936,7 @@ impl<'o> Dispatcher<'o> {
         let of = std::iter::once(step).chain(self.state.plan.steps[step].needs.iter().rev().copied());
         for index in of {
             let attempt = self.state.steps[index].attempts;
-            let path = self.workshop.dir.log_path(&self.state.plan.steps[index].id, attempt);
+            let path = self.workshop.dir.log_path(&self.state.plan.steps[index].files_id(), attempt);
             if let Ok(lines) = crate::capture::CaptureLog::open(&path).and_then(|log| log.tail_lines(LINES))
                 && !lines.is_empty()
             {
@@ -939,7 +959,7 @@ impl<'o> Dispatcher<'o> {
             Reply::Answer(mut answer) => {
                 let digest = self
                     .state
-                    .index_of(step)
+                    .asked_about(step)
                     .and_then(|index| self.state.gates.get(&index))
                     .map(|gate| gate.digest.clone());
                 answer.step = step.clone();
@@ -973,6 +993,9 @@ impl<'o> Dispatcher<'o> {
         for value in answer.fields.values_mut().chain(answer.outputs.values_mut()) {
             *value = masker.json(value);
         }
+        for value in answer.env.values_mut() {
+            *value = masker.text(value);
+        }
     }
 
     /// Takes in what other processes have left in the inbox.
@@ -992,7 +1015,7 @@ impl<'o> Dispatcher<'o> {
                     self.verdicts.push((file, verdict));
                 }
                 Mail::Cancel { file, by, reason } => {
-                    self.take(Input::Cancelled { by, reason });
+                    self.take(Input::Cancelled { by, reason, undo: false });
                     self.verdicts.push((file, Ok(())));
                 }
                 Mail::Note { file, by, text } => {

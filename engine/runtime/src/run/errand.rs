@@ -110,7 +110,7 @@ impl ErrandTask {
         // What was masked is what later steps will see: so is the JSON of it.
         let json = serde_json::from_str(&body).unwrap_or(Value::Null);
         values.insert("json".to_owned(), json);
-        let path = self.workshop.dir.log_path(&self.attempt.step, self.attempt.number);
+        let path = self.workshop.dir.log_path(&self.attempt.files, self.attempt.number);
         let mode = self.workshop.dir.file_mode();
         let (limit, text) = (self.attempt.log_limit, body.clone());
         let written = tokio::task::spawn_blocking(move || {
@@ -250,6 +250,7 @@ impl Dispatcher<'_> {
             step,
             attempt: Attempt {
                 step: known.id.clone(),
+                files: known.files_id(),
                 number: attempt,
                 slot: None,
                 timeout: known.timeout.map(Into::into),
@@ -325,6 +326,7 @@ impl Dispatcher<'_> {
         };
         let attempt = Attempt {
             step: plan.steps[about].id.clone(),
+            files: plan.steps[about].files_id(),
             number: self.state.steps[about].attempts,
             slot: None,
             timeout: Some(ASIDE_TIMEOUT),

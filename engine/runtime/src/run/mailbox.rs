@@ -149,7 +149,7 @@ pub fn put_answer(dir: &RunDir, run: &RunId, answer: &Answer) -> Result<FileName
         reason: answer.reason.clone(),
         fields: answer.fields.clone(),
         items: answer.items.clone(),
-        env: indexmap::IndexMap::new(),
+        env: answer.env.clone(),
         outputs: answer.outputs.clone(),
         evidence: answer.evidence.clone(),
         via: answer.via,
@@ -187,6 +187,7 @@ pub fn answer_of(file: &AnswerFile, owner: String, name: String, people: &People
         all_items: false,
         evidence: file.evidence.clone(),
         outputs: file.outputs.clone(),
+        env: file.env.clone(),
         file: Some(name),
     })
 }

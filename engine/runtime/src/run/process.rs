@@ -49,6 +49,8 @@ pub(super) struct Workshop {
 pub(super) struct Attempt {
     /// The step.
     pub step: StepId,
+    /// The name under which its files are kept.
+    pub files: StepId,
     /// The attempt.
     pub number: u32,
     /// Its slot in the witness file; none for a probe.
@@ -94,7 +96,7 @@ impl Workshop {
             );
             let number = SCRIPT.fetch_add(1, Ordering::Relaxed);
             let name =
-                format!("{}.{}.{}.{number}.sh", self.dir.run(), attempt.step.file_stem(), attempt.number);
+                format!("{}.{}.{}.{number}.sh", self.dir.run(), attempt.files.file_stem(), attempt.number);
             script = Some(Script { path: self.runtime_dir.join(name), content: text.into_bytes() });
         } else {
             argv.extend(launch.argv.into_iter().map(Into::into));
@@ -107,7 +109,7 @@ impl Workshop {
             self.runtime_dir.join(format!(
                 "{}.{}.{}.out",
                 self.dir.run(),
-                attempt.step.file_stem(),
+                attempt.files.file_stem(),
                 attempt.number
             ))
         });
@@ -117,7 +119,7 @@ impl Workshop {
         spec.stdin = launch.stdin.map(String::into_bytes);
         spec.timeout = attempt.timeout;
         spec.grace = attempt.grace;
-        spec.log = attempt.logged.then(|| self.dir.log_path(&attempt.step, attempt.number));
+        spec.log = attempt.logged.then(|| self.dir.log_path(&attempt.files, attempt.number));
         spec.log_mode = self.dir.file_mode();
         spec.log_limit = attempt.log_limit;
         spec.output_file = output_file;

@@ -531,6 +531,8 @@ pub struct Carry {
     pub override_window: Option<String>,
     /// The run is to end: why.
     pub cancel: Option<Option<String>>,
+    /// It is taken on only to undo what was done.
+    pub rollback: bool,
 }
 
 /// Takes a run on that no other process holds. `decide` looks at the run, as it
@@ -595,6 +597,7 @@ pub async fn resume<R>(
         question: carry.question,
         answers: carry.answers,
         cancel: carry.cancel.map(|reason| (current_user(), reason)),
+        rollback: carry.rollback,
     }];
     let held = Held {
         run: dir.run().clone(),

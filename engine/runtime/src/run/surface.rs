@@ -83,6 +83,8 @@ pub enum Reply {
 pub enum Interruption {
     /// End the running steps and stop; the run can be resumed.
     Stop,
+    /// End the running steps and the run, and undo what was done.
+    Undo,
     /// Go on as if nothing had happened.
     GoOn,
 }

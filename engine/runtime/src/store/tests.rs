@@ -509,6 +509,7 @@ fn recorded_run() -> Fixture {
             evidence: Vec::new(),
             items: Vec::new(),
             outputs: IndexMap::new(),
+            env: IndexMap::new(),
             file: Some(file.as_str().to_owned()),
         },
         EventKind::Artifact { step: step.clone(), path: "out/dump".into(), size: 4, sha256: hex(b"data") },

@@ -151,7 +151,6 @@ impl Check<'_> {
             }
         };
         let mut begun: HashSet<String> = HashSet::new();
-        let mut undone: Vec<&StepId> = Vec::new();
         // The last word on each attempt.
         let mut ended: IndexMap<String, (Option<&String>, Outcome)> = IndexMap::new();
         for event in events {
@@ -162,7 +161,12 @@ impl Check<'_> {
                 EventKind::StepFinished { step, attempt, outcome, log_sha256, .. } => {
                     ended.insert(log_name(step, *attempt), (log_sha256.as_ref(), *outcome));
                 }
-                EventKind::UndoStarted { step, .. } => undone.push(step),
+                EventKind::UndoStarted { step, attempt, .. } => {
+                    begun.insert(log_name(&step.of_undo(), *attempt));
+                }
+                EventKind::UndoFinished { step, attempt, outcome, log_sha256, .. } => {
+                    ended.insert(log_name(&step.of_undo(), *attempt), (log_sha256.as_ref(), *outcome));
+                }
                 _ => {}
             }
         }
@@ -174,8 +178,6 @@ impl Check<'_> {
         let mut names = logs.names()?;
         names.sort_unstable();
         for name in names.iter().filter(|name| name.ends_with(".log")) {
-            let is_undo =
-                || undone.iter().any(|step| name.starts_with(&format!("{}.undo", step.file_stem())));
             match ended.get(name) {
                 // How an interrupted attempt ended isn't known, so neither is its log.
                 Some((Some(_), _) | (None, Outcome::Interrupted | Outcome::Cancelled)) => {}
@@ -183,7 +185,7 @@ impl Check<'_> {
                 Some((None, _)) => {
                     self.problem(format!("{LOGS}/{name}"), "is not in the record of its attempt");
                 }
-                None if begun.contains(name) || is_undo() => {}
+                None if begun.contains(name) => {}
                 None => self.problem(
                     format!("{LOGS}/{name}"),
                     "belongs to an attempt that the journal does not know",

@@ -17,7 +17,18 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 impl Resolver<'_> {
     /// The action; `None` where it is refused or mistaken, which has been said.
     pub(super) fn action(&mut self, step: &Step, place: Place<'_>, shell: &[String]) -> Option<Action> {
-        Some(match &step.action {
+        self.action_of(step, &step.action, place, shell)
+    }
+
+    /// An action of a step: its own, or that of its undo.
+    pub(super) fn action_of(
+        &mut self,
+        step: &Step,
+        action: &document::Action,
+        place: Place<'_>,
+        shell: &[String],
+    ) -> Option<Action> {
+        Some(match action {
             document::Action::Run(run) => Action::Run(self.run(run, place, shell)?),
             document::Action::Check(check) => Action::Check(self.check(check, place, shell)?),
             document::Action::Approve(approve) => Action::Approve(self.approve(step, approve, place)),
@@ -64,7 +75,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn check(&mut self, check: &document::Check, place: Place<'_>, shell: &[String]) -> Option<Check> {
+    pub(super) fn check(
+        &mut self,
+        check: &document::Check,
+        place: Place<'_>,
+        shell: &[String],
+    ) -> Option<Check> {
         let probe = self.probe(&check.probe, place, shell);
         let place = place.with_bare(probe_names(&check.probe));
         // The names of a probe that is refused are not known: its expectations would all seem to be wrong.

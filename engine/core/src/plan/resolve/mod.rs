@@ -9,6 +9,7 @@ mod params;
 mod question;
 mod step;
 mod structure;
+mod undo;
 
 pub(super) use params::{plain_params, values};
 pub(super) use step::Resolver;

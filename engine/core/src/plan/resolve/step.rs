@@ -11,7 +11,7 @@ use crate::id::StepId;
 use crate::plan::Channel;
 use crate::plan::check::Checker;
 use crate::plan::input::{Calls, InputFiles, ProjectInput};
-use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, SecretSource, Step as Resolved};
+use crate::plan::model::{Inputs, OnFailure, OnInterrupt, Plan, Retry, Role, SecretSource, Step as Resolved};
 use crate::plan::names::{
     COMMAND_NAMES, Environment, HTTP_ANSWER_NAMES, Place, RUN_AT_THE_TOP, Reach, probe_names,
 };
@@ -109,6 +109,11 @@ impl<'d> Resolver<'d> {
             pass_env: Vec::new(),
             foreign: Diagnostics::new(),
         }
+    }
+
+    /// What bounds an attempt where nothing is said.
+    pub(super) fn default_timeout(&self) -> Option<Duration> {
+        self.runbook().defaults.timeout
     }
 
     fn runbook(&self) -> &'d Runbook {
@@ -241,6 +246,11 @@ impl<'d> Resolver<'d> {
         let escalate = self.escalation(step.escalate.as_ref());
         let outputs = self.outputs(step, place);
         let inputs = self.inputs(step);
+        let done_when = match &step.done_when {
+            Some(check) => self.check(check, place, &shell).map(Box::new),
+            None => None,
+        };
+        let undo = self.undo(step, place, &merged, &shell, finally);
         let defaults = &runbook.defaults;
         let inherited_cwd = self.inherited.cwd.clone().or_else(|| defaults.cwd.clone());
         let attempts =
@@ -275,6 +285,9 @@ impl<'d> Resolver<'d> {
             log_limit,
             source: Some(step.source.iter().map(Text::as_str).collect::<Vec<_>>().join(", "))
                 .filter(|source| !source.is_empty()),
+            done_when,
+            undo,
+            role: Role::Declared,
         })
     }
 
@@ -380,9 +393,9 @@ impl<'d> Resolver<'d> {
     fn on_failure_of(&self, step: &Step) -> OnFailure {
         match step.on_failure.or(self.runbook().defaults.on_failure) {
             None if matches!(step.action, Action::Notify(_)) => OnFailure::Warn,
-            None => self.on_failure.unwrap_or(OnFailure::Stop),
-            // `ask` is refused, so what it becomes is never run.
-            Some(document::OnFailure::Stop | document::OnFailure::Ask) => OnFailure::Stop,
+            None => self.on_failure.unwrap_or(OnFailure::Unsaid),
+            Some(document::OnFailure::Stop) => OnFailure::Stop,
+            Some(document::OnFailure::Ask) => OnFailure::Ask,
             Some(document::OnFailure::Continue) => OnFailure::Continue,
             Some(document::OnFailure::Warn) => OnFailure::Warn,
         }

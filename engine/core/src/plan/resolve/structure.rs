@@ -431,6 +431,8 @@ fn each(step: &Step, items: Items, mut body: Block) -> Resolved {
     outer.outputs = IndexMap::new();
     outer.inputs = Inputs { globs: Vec::new(), files: IndexMap::new() };
     outer.artifacts = Vec::new();
+    // Each item is undone by itself.
+    outer.undo = None;
     outer.action = Action::Each(Box::new(Each {
         items,
         max_parallel: step.max_parallel.map_or(1, std::num::NonZeroU32::get),

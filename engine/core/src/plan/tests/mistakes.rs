@@ -587,9 +587,7 @@ steps:
             &[
                 "not-supported-yet 3:1 `schedule` is not supported yet",
                 "not-supported-yet 4:1 `triggers` is not supported yet",
-                "not-supported-yet 5:1 `rollback: auto` is not supported yet",
                 "not-supported-yet 6:12 `on` is not supported yet",
-                "not-supported-yet 6:21 `on_failure: ask` is not supported yet",
             ],
         ),
         (
@@ -610,10 +608,8 @@ steps:
   interactive: true
 "#,
             &[
-                "not-supported-yet 5:3 `undo` is not supported yet",
                 "not-supported-yet 6:3 `done_when` is not supported yet",
                 "not-supported-yet 13:3 `on` is not supported yet",
-                "not-supported-yet 14:3 `on_failure: ask` is not supported yet",
                 "not-supported-yet 15:3 `interactive` is not supported yet",
             ],
         ),

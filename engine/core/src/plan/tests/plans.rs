@@ -50,7 +50,7 @@ fn where_nothing_is_said() {
     assert_eq!(plan.max_parallel, 16);
     let a = step(&plan, "a");
     assert_eq!((a.timeout, a.grace, a.log_limit), (None, Duration::from_secs(10), 64 << 20));
-    assert_eq!((a.on_failure, a.on_interrupt), (OnFailure::Stop, OnInterrupt::Ask));
+    assert_eq!((a.on_failure, a.on_interrupt), (OnFailure::Unsaid, OnInterrupt::Ask));
     assert_eq!((&a.retry, a.shell.len(), a.env.len()), (&None, 0, 0));
     assert_eq!(step(&plan, "b").timeout, Some(Duration::from_secs(10)));
     let (_, question) = step(&plan, "c").action.question().expect("a person is asked");
@@ -209,8 +209,6 @@ fn the_example_of_the_language_page_needs_what_comes_later() {
         mistakes,
         [
             "unknown-group 45:14 there is no group `release-managers`: `project.yaml` beside the runbooks has no `groups`",
-            "not-supported-yet 50:5 `undo` is not supported yet",
-            "not-supported-yet 54:5 `undo` is not supported yet",
             "unknown-channel 67:23 there is no channel `ops` in project.yaml",
         ]
     );

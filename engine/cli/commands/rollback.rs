@@ -1,0 +1,48 @@
+//! `runbook rollback`: undo what a run has done.
+
+use clap::Args;
+use runbook_core::event::Outcome;
+use runbook_core::schedule::plan_rollback;
+use runbook_core::state::RunState;
+use runbook_runtime::run::Carry;
+use runbook_runtime::store::identity::current_user;
+
+use crate::context::Context;
+use crate::drive;
+use crate::error::CommandError;
+
+/// Options of `rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The run: its id, a unique beginning of it, a runbook's name, or `last`
+    #[arg(value_name = "RUN")]
+    pub(crate) run: String,
+}
+
+/// Executes the command; the exit status.
+pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    let helper = drive::helper()?;
+    let store = context.store()?;
+    let dir = store.run(&store.resolve(&options.run)?)?;
+    context.refuse_from_inside(dir.run())?;
+    drive::rollback(context, helper, &dir, &options.run, |state| {
+        let asked = plan_rollback(state, &current_user())?;
+        let reason = asked.ends.then(|| Some("runbook rollback".to_owned()));
+        // A question that is open is answered; everything else is taken on to be undone.
+        let rollback = asked.answers.is_empty();
+        Ok(Carry {
+            question: Vec::new(),
+            answers: asked.answers,
+            override_window: None,
+            cancel: reason,
+            rollback,
+        })
+    })
+}
+
+/// Whether an undo failed, or it isn't known how one ended.
+pub(crate) fn is_incomplete(state: &RunState) -> bool {
+    let open =
+        |undo: usize| matches!(state.steps[undo].outcome(), Some(Outcome::Failed | Outcome::Interrupted));
+    state.undos().any(|(_, undo)| open(undo))
+}
