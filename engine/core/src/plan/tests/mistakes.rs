@@ -617,17 +617,17 @@ steps:
             r#"steps:
 - {id: a, choose: {prompt: x, options: [a]}}
 - {id: e, run: 'true'}
-- {id: f, steps: [{id: g, run: 'true', undo: {run: x}}]}
+- {id: f, steps: [{id: g, run: 'true', on: web}]}
 - {id: h, when: steps.a.choice == 'a', run: 'true'}
 "#,
-            &["not-supported-yet 4:40 `undo` is not supported yet"],
+            &["not-supported-yet 4:40 `on` is not supported yet"],
         ),
         (
             r#"steps:
-- &base {id: a, run: 'true', undo: {run: x}}
+- &base {id: a, run: 'true', on: web}
 - {<<: *base, id: b}
 "#,
-            &["not-supported-yet 2:30 `undo` is not supported yet"],
+            &["not-supported-yet 2:29 `on` is not supported yet"],
         ),
     ]);
 }
