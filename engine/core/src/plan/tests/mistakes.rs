@@ -627,7 +627,7 @@ steps:
 - &base {id: a, run: 'true', on: web}
 - {<<: *base, id: b}
 "#,
-            &["not-supported-yet 2:29 `on` is not supported yet"],
+            &["not-supported-yet 2:30 `on` is not supported yet"],
         ),
     ]);
 }
