@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::layout::Layout;
 use super::model::{
-    Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt, Options, Plan, Probe, Question, Retry, Step,
-    Undo,
+    Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt, Options, Plan, Probe, Question, Retry,
+    Step, Undo,
 };
 use super::people::Escalation;
 use super::project_value;

@@ -222,7 +222,7 @@ impl Deciding<'_, '_> {
     fn check_approvals(&mut self) -> Result<(), IllegalEvent> {
         let (state, circumstances) = (&*self.state, self.circumstances);
         let plan = &*state.plan;
-        let goes_on = phase(plan, state, circumstances) == Phase::Main;
+        let goes_on = phase(plan, state, circumstances.attendance, circumstances) == Phase::Main;
         let asked = (0..plan.steps.len()).filter(|&step| {
             let given = state.steps[step].outcome() == Some(Outcome::Succeeded);
             let open = state.gates.contains_key(&step);
