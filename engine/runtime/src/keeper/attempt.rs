@@ -130,8 +130,9 @@ async fn receive(socket: &AsyncFd<OwnedFd>) -> io::Result<Option<Report>> {
     let mut buffer = vec![0_u8; super::message::REPORT_MAX];
     loop {
         let mut ready = socket.readable().await?;
+        // Readiness may be stale (of a reused keeper it often is), and the socket itself blocks.
         let received =
-            ready.try_io(|socket| Ok(recv(socket.get_ref(), &mut buffer[..], RecvFlags::empty())?.0));
+            ready.try_io(|socket| Ok(recv(socket.get_ref(), &mut buffer[..], RecvFlags::DONTWAIT)?.0));
         match received {
             Ok(Ok(0)) => return Ok(None),
             Ok(Ok(length)) => return Report::decode(&buffer[..length]).map(Some).map_err(io::Error::other),
