@@ -80,7 +80,12 @@ impl Library {
         }
         files.retain(|path| {
             let stem = path.with_extension("").with_extension("");
-            !["yaml", "yml"].iter().any(|ending| stem.with_added_extension(ending).is_file())
+            !["yaml", "yml"].iter().any(|ending| {
+                let mut runbook = stem.clone().into_os_string();
+                runbook.push(".");
+                runbook.push(ending);
+                Path::new(&runbook).is_file()
+            })
         });
         files.sort();
         files

@@ -74,7 +74,7 @@ fn a_second_run_under_a_lock_is_refused_and_told_who_holds_it() {
     for said in [run.as_str(), "deploy-blue", "apply", "since", "main"] {
         assert!(refused.stderr.contains(said), "{said} in {refused}");
     }
-    assert_eq!(test.runs(), [run.clone()], "a refused start leaves no run");
+    assert_eq!(test.runs(), std::slice::from_ref(&run), "a refused start leaves no run");
     let listed = test.runbook(&["lock", "list"]).succeeds();
     assert!(listed.stdout.contains("deploy-blue") && listed.stdout.contains(&run), "{listed}");
     // Another name is another lock.

@@ -89,7 +89,7 @@ impl Live {
             gist: gist(step, command.as_deref()),
             hold,
             holds_since: None,
-            until: until,
+            until,
             buffer: Buffer::default(),
             bar,
         };

@@ -229,8 +229,9 @@ impl RunState {
             waiting: BTreeMap::new(),
             resumes: 0,
             ahead: Vec::new(),
-            plan: Arc::clone(&plan),
+            plan,
         };
+        let plan = Arc::clone(&state.plan);
         state.reindex(&plan);
         state
     }

@@ -169,7 +169,7 @@ mod tests {
             let found = read(&answer, empty, series);
             match expected {
                 Ok(value) => {
-                    assert_eq!(found.map(|values| values.get("value").cloned()), Ok(value), "{answer}")
+                    assert_eq!(found.map(|values| values.get("value").cloned()), Ok(value), "{answer}");
                 }
                 Err(words) => assert!(found.as_ref().is_err_and(|why| why.contains(words)), "{found:?}"),
             }
