@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use runbook_core::event::{AheadAnswer, Gate, Outcome, RunOutcome};
 use runbook_core::plan::{OnFailure, Plan};
-use runbook_core::schedule::{Attendance, Refusal, RefusalKind, ResumeRequest, plan_resume};
+use runbook_core::schedule::{Attendance, Refusal, RefusalKind, ResumeRequest, plan_adoption, plan_resume};
 use runbook_core::state::RunState;
 use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{
-    self, Carry, Conduct, Ending, Environment, NewRun, Observer, Operator, SessionError, Signal,
+    self, Carry, Conduct, Edited, Ending, Environment, NewRun, Observer, Operator, SessionError, Signal,
     Surroundings, Unattended, View,
 };
 use runbook_runtime::store::{RunDir, Store};
 
+use crate::adopting::Proposal;
 use crate::args::{Format, Patience};
 use crate::commands::rollback;
 use crate::context::Context;
@@ -134,6 +135,15 @@ pub(crate) async fn start(
     finish(context, &mut reporter, &dir, &ending, "last")
 }
 
+/// How a run is taken on, beside what is decided about its steps.
+#[derive(Default)]
+pub(crate) struct Taking {
+    /// Why it may go on outside its windows.
+    pub(crate) override_window: Option<String>,
+    /// The edited runbook that it goes on with.
+    pub(crate) edited: Option<Proposal>,
+}
+
 /// Takes a run on as the command line says; the exit status.
 pub(crate) fn resume(
     context: &Context,
@@ -141,12 +151,24 @@ pub(crate) fn resume(
     dir: &RunDir,
     named: &str,
     request: &ResumeRequest,
-    override_window: Option<&str>,
+    taking: Taking,
 ) -> Result<u8, CommandError> {
+    let Taking { override_window, edited } = taking;
     let decide = |state: &RunState| {
+        // Judged again as the run stands now that it is held.
+        let adopt = match edited {
+            Some(Proposal { plan, digest, text }) if state.outcome != Some(RunOutcome::Succeeded) => {
+                let adoption = plan_adoption(state, plan, digest)?;
+                adoption.map(|adoption| Edited { adoption, text })
+            }
+            _ => None,
+        };
+        let after = adopt.as_ref().map(|edited| edited.adoption.applied(state, run::now())).transpose()?;
+        let state = after.as_ref().unwrap_or(state);
         let (question, answers) = plan_resume(state, request)?;
-        let override_window = override_window.map(str::to_owned);
-        Ok(Carry { question, answers, override_window, cancel: None, rollback: false })
+        let override_window = override_window.clone();
+        let rewind = request.from.as_ref().and_then(|id| state.index_of(id));
+        Ok(Carry { question, answers, override_window, cancel: None, adopt, rewind, rollback: false })
     };
     match carry_on(context, helper, dir, named, decide)? {
         Ok(status) => Ok(status),

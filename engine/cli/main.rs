@@ -1,5 +1,6 @@
 //! The `runbook` command: reads the command line, hands over to the command, and ends with its exit status.
 
+mod adopting;
 mod args;
 mod calls;
 mod commands;

@@ -170,21 +170,31 @@ pub(crate) fn plan(
     loaded: &Loaded,
     parameters: &Parameters,
 ) -> Result<Plan, CommandError> {
-    let mut given = given(context, parameters)?;
+    let given = given(context, parameters)?;
+    let selection = selection(context, loaded)?;
+    make(context, loaded, given, &selection)
+}
+
+/// Makes the plan from values that are known.
+pub(crate) fn make(
+    context: &Context,
+    loaded: &Loaded,
+    mut given: IndexMap<String, GivenValue>,
+    selection: &Selection,
+) -> Result<Plan, CommandError> {
     if !context.console.non_interactive {
         for (name, spec) in missing_params(&loaded.document, &given) {
             let value = ask_for(context, name, spec)?;
             given.insert(name.to_owned(), GivenValue::Text(value));
         }
     }
-    let selection = selection(context, loaded)?;
     let files = ProjectFiles { root: &loaded.file.root, folder: folder_of(&loaded.file) };
     let input = BuildInput {
         document: &loaded.document,
         source: &loaded.source,
         stem: loaded.stem(),
         given: &given,
-        selection: &selection,
+        selection,
         on_failure: context.global.on_failure.map(on_failure),
         files: &files,
         calls: &loaded.called,

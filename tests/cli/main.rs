@@ -5,6 +5,7 @@
 mod helpers;
 
 mod actions;
+mod adopt;
 mod attempts;
 mod checks;
 mod comfort;

@@ -24,6 +24,8 @@ struct Seen {
     never_started: bool,
     /// A stop of the run ended it while it ran.
     cut_off: bool,
+    /// A person lets it run again from here on.
+    is_rewound: bool,
 }
 
 /// The events so far.
@@ -85,6 +87,11 @@ impl Watch {
         match (kind, index) {
             (EventKind::RunCreated { .. }, _) => self.created = true,
             (EventKind::RunResumed { rollback, .. }, _) => self.resumed(plan, *rollback),
+            (EventKind::Rewound { steps, .. }, Some(_)) => {
+                for id in steps {
+                    self.rewound(plan, plan.index_of(id).expect("the plan has the step"));
+                }
+            }
             (EventKind::RunStopped { .. } | EventKind::RunParked { .. }, _) => self.asleep = true,
             (EventKind::CancelRequested { undo, .. }, _) => {
                 self.ending = true;
@@ -201,6 +208,16 @@ impl Watch {
                 step.outcome = None;
             }
         }
+    }
+
+    /// A person lets a step run again although it has ended.
+    fn rewound(&mut self, plan: &Plan, i: usize) {
+        let step = &mut self.steps[i];
+        assert!(!step.running && step.gate.is_none(), "{} runs again while it runs", plan.steps[i].id);
+        assert!(!step.background_lives, "{} starts again while it lives", plan.steps[i].id);
+        let (started, finished) = (step.started, step.finished);
+        *step = Seen { started, finished, is_rewound: true, ..Seen::default() };
+        self.unwinding.rewound(i);
     }
 
     fn end_without(&mut self, i: usize, outcome: Outcome) {
@@ -330,6 +347,8 @@ impl Watch {
             step.action.is_background()
         } else if why.starts_with("answered retry by") || why.starts_with("resume --retry by") {
             seen.outcome.is_none()
+        } else if why.starts_with("resume --from ") {
+            seen.is_rewound
         } else if why.starts_with("the run went on after it had ended") {
             step.finally
         } else if why.starts_with("the approval is void") {

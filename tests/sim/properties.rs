@@ -101,6 +101,21 @@ proptest! {
         }
     }
 
+    /// A run that has ended goes on from an earlier step, with an edited runbook or without, crashed at every point of that.
+    #[test]
+    fn a_run_that_has_ended_goes_on_from_an_earlier_step(case in cases(4..=12), at in 0_usize..12, adopts: bool) {
+        let mut run = start(&case, Weather::Calm);
+        run.run_to_its_end();
+        let before = run.log.len();
+        prop_assume!(run.go_back(at % case.plan.steps.len(), adopts));
+        run.run_to_its_end();
+        let mut dice = Dice(case.seed ^ 0xf04);
+        for events in before + 1..=run.log.len() {
+            let mut resumed = run.crash_after(events, dice.roll(usize::MAX) as u64);
+            resumed.run_to_its_end();
+        }
+    }
+
     /// Whatever is done to a run, it goes on to an end and keeps its promises.
     #[test]
     fn rough_weather_never_leaves_a_run_stuck(case in cases(5..=30)) {

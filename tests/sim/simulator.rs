@@ -8,13 +8,16 @@ use runbook_core::event::{AheadAnswer, EventKind, Gate, Identity, LeakedProcess,
 use runbook_core::moment::Moment;
 use runbook_core::plan::{Action, Plan};
 use runbook_core::schedule::{
-    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, advance, record_answer,
-    undoable,
+    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, ResumeRequest, advance,
+    plan_resume, record_answer, undoable,
 };
 use runbook_core::state::{RunState, Status, kind_name};
 
 use crate::invariants::Watch;
 use crate::world::{Dice, Ending, Reply, Script, Texts};
+
+/// The digest of a plan that says the same in other words.
+const EDITED: &str = "edited";
 
 /// What may happen beside what the script says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +99,7 @@ fn in_short(kind: &EventKind) -> String {
         EventKind::GateOpened { gate, words, .. } => format!("{gate} {words:?}"),
         EventKind::GateAnswered { answer, items, .. } => format!("{answer} {items:?}"),
         EventKind::GateClosed { result, reason, .. } => format!("{result} {reason:?}"),
+        EventKind::Rewound { steps, .. } => format!("{steps:?}"),
         EventKind::RunFinished { outcome, reason, .. } => format!("{outcome} {reason:?}"),
         _ => String::new(),
     };
@@ -150,10 +154,13 @@ impl<'a> Simulator<'a> {
         weather: Weather,
         seed: u64,
     ) -> Self {
+        let new = std::sync::Arc::new(plan.clone());
+        let mut state = RunState::new(std::sync::Arc::clone(&new));
+        state.offer(EDITED.into(), new);
         Self {
             plan,
             scripts,
-            state: RunState::new(std::sync::Arc::new(plan.clone())),
+            state: state.clone(),
             log: Vec::new(),
             batches: Vec::new(),
             now: Moment::from_millis(1_795_000_000_000),
@@ -162,7 +169,7 @@ impl<'a> Simulator<'a> {
             diverged: false,
             processes: BTreeMap::new(),
             executed: BTreeSet::new(),
-            replayed: RunState::new(std::sync::Arc::new(plan.clone())),
+            replayed: state,
             watch: Watch::new(plan),
             dice: Dice(seed),
             weather,
@@ -436,9 +443,38 @@ impl<'a> Simulator<'a> {
             guards: Vec::new(),
             question: Vec::new(),
             answers: Vec::new(),
+            rewind: None,
             cancel: None,
             rollback: false,
         });
+    }
+
+    /// `runbook resume --from STEP` of a run that has ended, with the runbook as it is now where that is adopted; whether that
+    /// may be.
+    pub(crate) fn go_back(&mut self, step: usize, adopts: bool) -> bool {
+        let id = &self.plan.steps[step].id;
+        let request = ResumeRequest {
+            by: "carol".into(),
+            from: Some(id.clone()),
+            attended: true,
+            ..ResumeRequest::default()
+        };
+        let Ok((question, answers)) = plan_resume(&self.state, &request) else { return false };
+        let adopted = EventKind::RunAdopted { differences: Vec::new(), plan_digest: EDITED.into() };
+        self.input(Input::Resumed {
+            by: "carol".into(),
+            host: "there".into(),
+            version: "0".into(),
+            found: Vec::new(),
+            changed_inputs: Vec::new(),
+            guards: adopts.then_some(adopted).into_iter().collect(),
+            question,
+            answers,
+            rewind: self.plan.index_of(id).map(|step| (step, "carol".into())),
+            cancel: None,
+            rollback: false,
+        });
+        true
     }
 
     /// `runbook rollback` of a run that has ended; whether anything is left to undo.
@@ -455,6 +491,7 @@ impl<'a> Simulator<'a> {
             guards: Vec::new(),
             question: Vec::new(),
             answers: Vec::new(),
+            rewind: None,
             cancel: None,
             rollback: true,
         });

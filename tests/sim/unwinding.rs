@@ -49,6 +49,14 @@ impl Unwinding {
         self.begun = true;
     }
 
+    /// What is done anew is undone anew.
+    pub(crate) fn rewound(&mut self, step: usize) {
+        if let Some(undo) = self.undos.get_mut(&step) {
+            assert!(!undo.running && undo.gate.is_none(), "its undo is open: {undo:?}");
+            *undo = Undoing { started: undo.started, ..Undoing::default() };
+        }
+    }
+
     pub(crate) fn resumed(&mut self, had_ended: bool, rollback: bool) {
         if had_ended {
             self.finally_began = false;
@@ -56,7 +64,8 @@ impl Unwinding {
         if had_ended || rollback {
             self.given_up = false;
         }
-        self.begun |= rollback;
+        // A run that had ended and goes on is not being undone any more.
+        self.begun = rollback || (self.begun && !had_ended);
         // What a stop has ended while it ran.
         for undo in self.undos.values_mut().filter(|undo| undo.outcome == Some(Outcome::Cancelled)) {
             undo.outcome = Some(Outcome::Interrupted);

@@ -315,7 +315,7 @@ fn go_on(context: &Context, helper: Arc<Helper>, dir: &RunDir, named: &str) -> R
         attended: drive::is_attended(context),
         ..ResumeRequest::default()
     };
-    drive::resume(context, helper, dir, named, &request, None)
+    drive::resume(context, helper, dir, named, &request, drive::Taking::default())
 }
 
 /// The exit status of a run that was ended by the answer (`--resume`).

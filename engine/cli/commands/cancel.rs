@@ -90,6 +90,8 @@ fn end(context: &Context, helper: Arc<Helper>, dir: &RunDir, options: &Options) 
             override_window: None,
             cancel: Some(options.reason.clone()),
             rollback: false,
+            adopt: None,
+            rewind: None,
         }),
     };
     let code = drive::carry_on(context, helper, dir, &options.run, decide)??;

@@ -7,8 +7,8 @@ use runbook_runtime::store::identity::current_user;
 
 use crate::args::{key_value, reason, step_id, step_reason};
 use crate::context::Context;
-use crate::drive;
 use crate::error::CommandError;
+use crate::{adopting, drive};
 
 /// Options of `resume`.
 #[derive(Debug, Args)]
@@ -34,17 +34,16 @@ pub(crate) struct Options {
     /// Go on outside the windows, for this reason, which is recorded
     #[arg(long, value_name = "REASON", value_parser = reason)]
     pub(crate) override_window: Option<String>,
-    /// Not supported yet
-    #[arg(long, value_name = "STEP", hide = true)]
-    pub(crate) from: Option<String>,
-    /// Not supported yet
-    #[arg(long, hide = true)]
+    /// Run this step and all that follows it again
+    #[arg(long, value_name = "STEP", value_parser = step_id)]
+    pub(crate) from: Option<StepId>,
+    /// Go on with the runbook as it is now: shows what differs, and asks at a terminal
+    #[arg(long)]
     pub(crate) adopt: bool,
 }
 
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
-    options.refuse_what_comes_later()?;
     context.refuse_tags()?;
     let helper = drive::helper()?;
     let store = context.store()?;
@@ -55,21 +54,13 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         by: current_user(),
         retry: options.retry.clone(),
         retry_failed: options.retry_failed,
+        from: options.from.clone(),
         skip: options.skip.clone(),
         done: options.done.clone(),
         outputs: options.output.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
         attended: drive::is_attended(context),
     };
-    drive::resume(context, helper, &dir, &options.run, &request, options.override_window.as_deref())
-}
-
-impl Options {
-    /// Options of the contract that later versions have.
-    fn refuse_what_comes_later(&self) -> Result<(), CommandError> {
-        match (&self.from, self.adopt) {
-            (Some(_), _) => Err(CommandError::not_yet("resume --from")),
-            (None, true) => Err(CommandError::not_yet("resume --adopt")),
-            (None, false) => Ok(()),
-        }
-    }
+    let edited = if options.adopt { adopting::propose(context, &dir)? } else { None };
+    let taking = drive::Taking { override_window: options.override_window.clone(), edited };
+    drive::resume(context, helper, &dir, &options.run, &request, taking)
 }

@@ -36,6 +36,8 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
             override_window: None,
             cancel: reason,
             rollback,
+            adopt: None,
+            rewind: None,
         })
     })
 }

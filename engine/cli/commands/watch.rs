@@ -4,7 +4,6 @@
 //! leaves the run alone.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -94,8 +93,8 @@ impl<'a> Viewer<'a> {
             EventKind::RunCreated { plan_digest, .. } => Some(plan_digest),
             _ => None,
         });
-        // The plan as the run began; how it grew is in the events.
-        let plan = run::read_plan(dir, digest.unwrap_or_default())?;
+        // The plan as the run began; how it grew, and which took its place, is in the events.
+        let plan = run::read_plan(dir, &digest.unwrap_or_default())?;
         let screen = Screen::new(context.console.clone());
         Ok(Self {
             context,
@@ -103,7 +102,7 @@ impl<'a> Viewer<'a> {
             named,
             reporter: Reporter::new(context, &screen, named),
             events: journal::Follower::from_start(dir),
-            state: RunState::new(Arc::new(plan)),
+            state: RunState::new(plan),
             logs: HashMap::new(),
             is_parked: false,
         })
@@ -113,6 +112,9 @@ impl<'a> Viewer<'a> {
     fn look(&mut self) -> Result<(), CommandError> {
         for raw in self.events.read_new()? {
             let event = raw.typed(self.dir.run())?;
+            if let EventKind::RunAdopted { plan_digest, .. } = &event.kind {
+                self.state.offer(plan_digest.clone(), run::read_plan(self.dir, plan_digest)?);
+            }
             self.state.apply(event.at, &event.kind).map_err(|error| {
                 CommandError::store(format!("the journal of run {} can't be followed", self.dir.run()))
                     .with_cause(&error)

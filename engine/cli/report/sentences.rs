@@ -8,7 +8,7 @@ use runbook_core::template::quote_for_display;
 use runbook_runtime::run::View;
 
 use super::next::Paste;
-use super::wording::{Signs, gist, harmless, millis, started};
+use super::wording::{Signs, count, gist, harmless, millis, started};
 use crate::console::{ATTENTION, DIM, STRONG, styled};
 
 /// The line that tells of an event, with its newline; `None` where people needn't hear of it.
@@ -178,6 +178,15 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
                 "{}\n",
                 styled(DIM, format_args!("{what} by {} on {}", harmless(by), harmless(host)))
             ))
+        }
+        EventKind::RunAdopted { differences, .. } => {
+            let lines = differences.iter().map(|difference| format!("    {}\n", harmless(difference)));
+            let lines: String = lines.collect();
+            note(signs.attention, "goes on with the edited runbook").map(|text| text + &lines)
+        }
+        EventKind::Rewound { step, by, steps } => {
+            let all = count(steps.len(), "step");
+            note(signs.attention, &format!("{} lets {step} and what follows run again: {all}", harmless(by)))
         }
         _ => None,
     }

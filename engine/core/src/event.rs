@@ -314,6 +314,15 @@ pub enum EventKind {
         /// The new plan's digest.
         plan_digest: String,
     },
+    /// A person lets a step and all that follows it run again.
+    Rewound {
+        /// The step.
+        step: StepId,
+        /// Who.
+        by: String,
+        /// All that runs again, in the plan's order.
+        steps: Vec<StepId>,
+    },
     /// A signal stopped the engine; the run can be resumed.
     RunStopped {
         /// Its name, as in `SIGINT`.
@@ -848,6 +857,7 @@ impl EventKind {
     pub fn step(&self) -> Option<&StepId> {
         match self {
             Self::Items { step, .. }
+            | Self::Rewound { step, .. }
             | Self::StepStarted { step, .. }
             | Self::AttemptReissued { step, .. }
             | Self::StepFinished { step, .. }

@@ -136,6 +136,7 @@ impl Desk {
             guards: Vec::new(),
             question,
             answers,
+            rewind: None,
             cancel: None,
             rollback: false,
         })
@@ -152,6 +153,7 @@ impl Desk {
             guards: Vec::new(),
             question: Vec::new(),
             answers: Vec::new(),
+            rewind: None,
             cancel: Some(("carol".into(), None)),
             rollback: false,
         })

@@ -13,6 +13,7 @@
 mod build;
 mod check;
 mod describe;
+mod difference;
 mod guards;
 mod input;
 mod layout;
@@ -33,6 +34,7 @@ mod unsupported;
 
 pub use build::{build, validate};
 pub use describe::{PlanLine, describe, describe_guards};
+pub use difference::{Difference, definition, differences};
 pub use guards::{Guards, Lock, OnBusy, Outside};
 pub use input::{
     BuildInput, CalledRunbook, Calls, GivenValue, InputFiles, NoCalls, ProjectInput, UnknownCall,

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::model::Plan;
 use crate::diagnostic::suggest;
 use crate::document::model::{Action, Runbook, Step};
+
+/// How the reason begins with which a step is left out.
+const SKIPPED: &str = "left out by --skip-tags ";
+const WANTED: &str = "left out by --tags ";
 
 /// What the command line selects by tags. Nothing: every step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,10 +28,26 @@ impl Selection {
         let has =
             |wanted: &String| step.tags.iter().any(|tag| **tag == **wanted) || inherited.contains(wanted);
         if let Some(tag) = self.skip_tags.iter().find(|tag| has(tag)) {
-            return Some(format!("left out by --skip-tags {tag}"));
+            return Some(format!("{SKIPPED}{tag}"));
         }
         let wanted = self.tags.is_empty() || self.tags.iter().any(has);
-        (!wanted).then(|| format!("left out by --tags {}", self.tags.join(",")))
+        (!wanted).then(|| format!("{WANTED}{}", self.tags.join(",")))
+    }
+
+    /// What a plan was made with, as far as it left something out.
+    #[must_use]
+    pub fn recorded(plan: &Plan) -> Self {
+        let mut selection = Self::default();
+        for why in plan.laid_out().steps.iter().filter_map(|step| step.guards.left_out.as_ref()) {
+            if let Some(tag) = why.strip_prefix(SKIPPED)
+                && !selection.skip_tags.iter().any(|known| known == tag)
+            {
+                selection.skip_tags.push(tag.to_owned());
+            } else if let Some(tags) = why.strip_prefix(WANTED) {
+                selection.tags = tags.split(',').map(str::to_owned).collect();
+            }
+        }
+        selection
     }
 
     /// A tag that no step has: a typing mistake would leave out too much, or too little.

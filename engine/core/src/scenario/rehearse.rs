@@ -318,6 +318,7 @@ impl<'s> Rehearsal<'s> {
             guards: Vec::new(),
             question: Vec::new(),
             answers: Vec::new(),
+            rewind: None,
             cancel: None,
             rollback: false,
         })?;

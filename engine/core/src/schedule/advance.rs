@@ -10,6 +10,7 @@ use super::judge::judge;
 use super::start::{reissue, retry_delay};
 use super::structure::is_held;
 use crate::event::{EventKind, Outcome};
+use crate::id::StepId;
 use crate::plan::{Action, Plan};
 use crate::state::{IllegalEvent, RunState, Status};
 
@@ -96,6 +97,7 @@ impl Deciding<'_, '_> {
                 guards,
                 question,
                 answers,
+                rewind,
                 cancel,
                 rollback,
             } => {
@@ -114,6 +116,9 @@ impl Deciding<'_, '_> {
                 }
                 self.check_approvals()?;
                 self.inputs_changed(changed_inputs)?;
+                if let Some((step, by)) = rewind {
+                    self.rewind(step, by)?;
+                }
                 self.asked_for(&question, &answers)?;
                 for step in unstarted {
                     self.start_unstarted(step)?;
@@ -121,6 +126,30 @@ impl Deciding<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// What is to run again must not be open: its questions are taken back, its attempts end.
+    fn rewind(&mut self, from: usize, by: String) -> Result<(), IllegalEvent> {
+        if self.state.cancel.is_some() || self.state.aborted.is_some() {
+            return Ok(());
+        }
+        let again = self.state.following(from);
+        let ids: Vec<StepId> = again.iter().map(|step| self.state.plan.steps[*step].id.clone()).collect();
+        let from = self.state.plan.steps[from].id.clone();
+        let why = format!("operator: resume --from {from} by {by}");
+        for (&step, id) in again.iter().zip(&ids) {
+            if self.state.gates.contains_key(&step) {
+                let (step, reason) = (id.clone(), Some(why.clone()));
+                self.record([EventKind::GateClosed { step, result: "void".into(), reason }])?;
+            }
+            if let Status::Running(running) = &self.state.steps[step].status {
+                let attempt = running.number;
+                let failure = Some((Outcome::Cancelled, why.clone()));
+                let result = AttemptResult { failure, ..AttemptResult::default() };
+                self.record(end_of_attempt(&self.state.plan, step, attempt, result))?;
+            }
+        }
+        self.record([EventKind::Rewound { step: from, by, steps: ids }])
     }
 
     /// What is being undone is undone to its end: a cancel finds nothing else to end.

@@ -37,6 +37,8 @@ pub enum Input {
         question: Vec<usize>,
         /// Answers that the command line gives to those questions.
         answers: Vec<Answer>,
+        /// The step from which on all is to run again, by index, and who wants that.
+        rewind: Option<(usize, String)>,
         /// The run is taken on only to be ended: who wants that, and why. Nothing of
         /// it starts then, and it can't end before it is taken on.
         cancel: Option<(String, Option<String>)>,

@@ -6,6 +6,7 @@
 //! (`engine.md` §1). A live run, a recovery and a simulation differ only in
 //! where the inputs come from.
 
+mod adoption;
 mod advance;
 mod clocks;
 mod fields;
@@ -24,6 +25,7 @@ mod structure;
 mod unwind;
 mod wait;
 
+pub use adoption::{Adoption, plan_adoption};
 pub use advance::advance;
 pub use clocks::next_due;
 pub use fields::rule_of;

@@ -21,6 +21,8 @@ pub struct ResumeRequest {
     pub retry: Vec<StepId>,
     /// `--retry-failed`.
     pub retry_failed: bool,
+    /// `--from STEP`: it and all that follows runs again.
+    pub from: Option<StepId>,
     /// `--skip STEP=reason`.
     pub skip: Vec<(StepId, String)>,
     /// `--done STEP=reason`.
@@ -40,35 +42,25 @@ pub struct ResumeRequest {
 /// resumed; without anybody to ask, a failed run needs to be told what to do.
 pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usize>, Vec<Answer>), Refusal> {
     let plan = &*state.plan;
-    if state.outcome.is_some() && state.outcome != Some(RunOutcome::Succeeded) {
-        let undone = state.undos().find(|(step, _)| state.is_undone(*step));
-        if let Some((step, _)) = undone {
-            return Err(Refusal::not_allowed(format!(
-                "`{}` was undone: the run is over, and can only be rolled back further; a new run starts afresh",
-                plan.steps[step].id
-            )));
-        }
+    refuse_over(state)?;
+    if state.outcome == Some(RunOutcome::Succeeded) {
+        return Err(Refusal {
+            kind: RefusalKind::Unchanged,
+            message: "the run has succeeded already".into(),
+        });
     }
-    match state.outcome {
-        Some(RunOutcome::Rejected | RunOutcome::Cancelled) => {
-            return Err(Refusal::not_allowed(format!(
-                "the run was {}; it is over, and a new run starts afresh",
-                state.outcome.map_or("", RunOutcome::as_str)
-            )));
-        }
-        Some(RunOutcome::Succeeded) => {
-            return Err(Refusal {
-                kind: RefusalKind::Unchanged,
-                message: "the run has succeeded already".into(),
-            });
-        }
-        Some(RunOutcome::Failed) | None => {}
+    if request.from.is_some() {
+        refuse_ending(state)?;
     }
+    let again = match &request.from {
+        Some(id) => rewindable(plan, state, id)?,
+        None => Vec::new(),
+    };
     let mut question = Vec::new();
     let mut answers: Vec<Answer> = Vec::new();
     let mut add = |id: &StepId, word: &str, reason: Option<&str>| -> Result<(), Refusal> {
         let step = decidable(plan, state, id, word)?;
-        if answers.iter().any(|answer| answer.step == *id) {
+        if again.contains(&step) || answers.iter().any(|answer| answer.step == *id) {
             return Err(Refusal::usage(format!("`{id}` is named twice: say one thing about it")));
         }
         if reason.is_some_and(|reason| reason.trim().is_empty()) {
@@ -101,7 +93,8 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
     }
     if request.retry_failed {
         for (index, (step, known)) in plan.steps.iter().zip(&state.steps).enumerate() {
-            let named = answers_name(&request.retry, &request.skip, &request.done, &step.id);
+            let named = again.contains(&index)
+                || answers_name(&request.retry, &request.skip, &request.done, &step.id);
             if known.outcome() == Some(Outcome::Failed)
                 && !step.finally
                 && !named
@@ -120,6 +113,7 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
                 && step.on_failure != OnFailure::Warn
                 && !step.finally
                 && !question.contains(index)
+                && !again.contains(index)
                 && !state.gates.contains_key(index)
                 && is_cause(plan, state, *index)
         })
@@ -143,6 +137,65 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
     question.sort_unstable();
     question.dedup();
     Ok((question, answers))
+}
+
+/// A run that was undone, rejected or cancelled is not taken on any more.
+pub(super) fn refuse_over(state: &RunState) -> Result<(), Refusal> {
+    let Some(outcome) = state.outcome.filter(|outcome| *outcome != RunOutcome::Succeeded) else {
+        return Ok(());
+    };
+    let undone = state.undos().find(|(step, _)| state.is_undone(*step));
+    if let Some((step, _)) = undone {
+        return Err(Refusal::not_allowed(format!(
+            "`{}` was undone: the run is over, and can only be rolled back further; a new run starts afresh",
+            state.plan.steps[step].id
+        )));
+    }
+    if outcome == RunOutcome::Failed {
+        return Ok(());
+    }
+    Err(Refusal::not_allowed(format!(
+        "the run was {}; it is over, and a new run starts afresh",
+        outcome.as_str()
+    )))
+}
+
+/// What is on its way to its end only goes there.
+pub(super) fn refuse_ending(state: &RunState) -> Result<(), Refusal> {
+    let what = if state.outcome.is_some() {
+        return Ok(());
+    } else if state.unwinding {
+        "what was done is being undone"
+    } else if state.cancel.is_some() {
+        "the run is being cancelled"
+    } else if state.aborted.is_some() {
+        "the run is being ended"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::not_allowed(format!("{what}: a plain resume goes on with that")))
+}
+
+/// The steps that run again from one on.
+fn rewindable(plan: &Plan, state: &RunState, id: &StepId) -> Result<Vec<usize>, Refusal> {
+    let Some(step) = state.index_of(id).filter(|step| !plan.steps[*step].is_added()) else {
+        return Err(Refusal::usage(format!("the run has no step `{id}`")));
+    };
+    if plan.steps[step].finally {
+        return Err(Refusal::usage(format!("`{id}` stands under finally, which runs again by itself")));
+    }
+    let begun = state.steps[step].attempts > 0 || state.steps[step].outcome() == Some(Outcome::Skipped);
+    if !begun {
+        return Err(Refusal::usage(format!("`{id}` has not started: there is nothing to run again")));
+    }
+    let skipped = |around: &usize| state.steps[*around].outcome() == Some(Outcome::Skipped);
+    if let Some(around) = plan.containers_of(step).find(skipped) {
+        let around = &plan.steps[around].id;
+        return Err(Refusal::usage(format!(
+            "`{id}` stands in `{around}`, which was skipped: say --from {around}"
+        )));
+    }
+    Ok(state.following(step))
 }
 
 /// The steps inside a group, call or step with items that failed by themselves.

@@ -41,7 +41,8 @@ pub(super) fn start(
         .filter(|step| is_due(state, **step, circumstances) && state.needs_are_met(**step));
     let mut others = again.chain(due.map(|&step| (step, None))).filter(|(step, _)| in_phase(step));
     let mut starting = Starting::new(plan, state, circumstances, wishes);
-    let lost = || down(state).filter(|step| state.needs_are_met(*step) && !halting.holds(plan, *step));
+    let lost =
+        || down(plan, state, phase).filter(|step| state.needs_are_met(*step) && !halting.holds(plan, *step));
     if lost().next().is_some() || !state.restarting.is_empty() {
         // Nothing starts before what it may rely on is up again; and nothing is
         // brought up that nothing will use.
@@ -77,10 +78,11 @@ pub(super) fn start(
 }
 
 /// Background commands that were ready once and don't live: a start of them that was cut off is made again in
-/// whatever phase needs it.
-fn down(state: &RunState) -> impl Iterator<Item = usize> {
+/// whatever phase needs it; of `finally` only there.
+fn down<'a>(plan: &'a Plan, state: &'a RunState, phase: Phase) -> impl Iterator<Item = usize> {
     let cut_off = state.interrupted.iter().filter(|step| state.steps[**step].was_ready);
-    state.lost.iter().chain(cut_off).copied()
+    let may = move |step: &usize| phase == Phase::Finally || !plan.steps[*step].finally;
+    state.lost.iter().chain(cut_off).copied().filter(may)
 }
 
 /// Brings the background commands up again that undoing may rely on; none where
@@ -91,7 +93,7 @@ pub(super) fn restart_backgrounds(
     circumstances: &Circumstances<'_>,
     wishes: &mut Wishes,
 ) -> Option<Vec<EventKind>> {
-    let lost = down(state).find(|step| state.needs_are_met(*step));
+    let lost = down(plan, state, Phase::Undo).find(|step| state.needs_are_met(*step));
     if lost.is_none() && state.restarting.is_empty() {
         return None;
     }

@@ -63,6 +63,8 @@ impl RunState {
                 return Err(IllegalEvent::Run { kind: name, why: "the run doesn't exist yet" });
             }
             (EventKind::RunResumed { by, rollback, .. }, _) => self.resumed(plan, by, *rollback),
+            (EventKind::RunAdopted { plan_digest, .. }, _) => self.adopted(name, plan_digest)?,
+            (EventKind::Rewound { by, steps, .. }, Some(i)) => self.rewound(name, plan, i, by, steps)?,
             (EventKind::RunStopped { signal }, _) => self.stopped = Some(signal.clone()),
             (EventKind::RunParked { waiting_for }, _) => self.parked = Some(waiting_for.clone()),
             (EventKind::CancelRequested { by, reason, undo }, _) => {
@@ -147,7 +149,6 @@ impl RunState {
                 }
                 (None, _) => self.steps[i].escalated += 1,
             },
-            (EventKind::RunAdopted { .. }, _) => return Err(IllegalEvent::Unsupported { kind: name }),
             (_, None) => return Err(IllegalEvent::Run { kind: name, why: "it names no step" }),
         }
         Ok(())

@@ -49,6 +49,7 @@ pub fn kind_name(kind: &EventKind) -> &'static str {
         EventKind::RunCreated { .. } => "run_created",
         EventKind::RunResumed { .. } => "run_resumed",
         EventKind::RunAdopted { .. } => "run_adopted",
+        EventKind::Rewound { .. } => "rewound",
         EventKind::RunStopped { .. } => "run_stopped",
         EventKind::Items { .. } => "items",
         EventKind::StepStarted { .. } => "step_started",

@@ -13,11 +13,13 @@
 //!    └─► step_skipped | step_blocked | step_cancelled ─► ended
 //! ```
 
+mod adopt;
 mod apply;
 mod gate;
 mod illegal;
 mod listing;
 mod questions;
+mod rewind;
 mod run;
 mod step;
 mod structure;

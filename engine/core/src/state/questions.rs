@@ -170,6 +170,7 @@ impl RunState {
                 self.steps[i].why =
                     Some(format!("the approval is void: {}", reason.unwrap_or("it has changed")));
                 self.set_status(plan, i, Status::Pending);
+                self.reopen_around(plan, i, "an approval inside is asked again");
                 return Ok(());
             }
             return Err(IllegalEvent::Run { kind: name, why: "no gate of this step is open" });

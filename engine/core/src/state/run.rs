@@ -131,6 +131,8 @@ pub struct RunState {
     pub window_waits: BTreeSet<Option<usize>>,
     /// Steps that could start and wait for a lock or a window, and why.
     pub waiting: BTreeMap<usize, String>,
+    /// Plans that the record of an adoption may name, by their digests.
+    pub(super) offered: BTreeMap<String, Arc<Plan>>,
     /// How often it was resumed.
     pub resumes: u32,
     /// Ahead-of-time answers not used yet.
@@ -227,6 +229,7 @@ impl RunState {
             window_overridden: BTreeSet::new(),
             window_waits: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            offered: BTreeMap::new(),
             resumes: 0,
             ahead: Vec::new(),
             plan,

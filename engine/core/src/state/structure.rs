@@ -204,7 +204,7 @@ impl RunState {
             step.attempts_in_round = 0;
             step.result.reason = None;
             if step.attempts > 0 {
-                step.why = Some(format!("round {round}"));
+                step.why.get_or_insert_with(|| format!("round {round}"));
             }
             self.settled.remove(&child);
             self.void_due.remove(&child);

@@ -1,5 +1,6 @@
 //! Running a plan: the dispatcher, and what it starts.
 
+mod adopt;
 mod check;
 mod conclude;
 mod dispatcher;
@@ -20,6 +21,7 @@ mod session;
 mod signals;
 mod surface;
 
+pub use adopt::{Edited, read_plan};
 pub use dispatcher::{Conduct, Ending, Signal, now};
 pub use environment::Environment;
 pub use files::{FilesError, hash_inputs, hex};
@@ -30,7 +32,7 @@ pub use printed::{Printed, read_text};
 pub use record::{Noted, note_answer, note_line, outside};
 pub use session::{
     Carry, Held, NewRun, Opened, SessionError, Surroundings, create, open, plan_digest, plan_text,
-    read_environment, read_plan, read_secrets, resume, texts_of,
+    read_environment, read_secrets, resume, texts_of,
 };
 pub use signals::listen;
 pub use surface::{Asking, Interruption, Observer, Operator, Question, Reply, Unattended, View};

@@ -14,6 +14,7 @@ use runbook_core::schedule::{Answer, Input, LockStanding};
 use runbook_core::state::{IllegalEvent, RunState};
 use sha2::{Digest, Sha256};
 
+use super::adopt::{self, Edited};
 use super::dispatcher::{Conduct, Dispatcher, Ending, Opening, Parts, now};
 use super::entry::{Entry, enter, enter_again, overridden, refuse_outside};
 use super::environment::{EncodedSecret, Environment};
@@ -34,7 +35,7 @@ use crate::store::lock::{LockError, RunLock};
 use crate::store::{ENVIRONMENT, Family, NewFiles, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold};
 
 /// The largest plan that is read back, in bytes.
-const PLAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub(super) const PLAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// The same for the environment.
 const ENVIRONMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// How often an id that is taken is replaced by another.
@@ -205,32 +206,11 @@ pub struct Opened {
 pub fn open(dir: &RunDir) -> Result<Opened, SessionError> {
     let replay = journal::read(dir)?;
     let events = replay.typed()?;
-    let recorded = events
-        .iter()
-        .find_map(|event| match &event.kind {
-            EventKind::RunCreated { plan_digest, .. } => Some(plan_digest.clone()),
-            _ => None,
-        })
-        .ok_or(SessionError::NotCreated)?;
-    let mut state = RunState::new(Arc::new(read_plan(dir, recorded)?));
+    let mut state = adopt::first_state(dir, &events)?;
     for event in &events {
         state.apply(event.at, &event.kind)?;
     }
     Ok(Opened { dir: dir.clone(), state, events, replay })
-}
-
-/// The plan as a run began with it, whose digest its journal records.
-///
-/// # Errors
-/// Where it can't be read or is another one.
-pub fn read_plan(dir: &RunDir, recorded: String) -> Result<Plan, SessionError> {
-    let path = dir.path().join(PLAN);
-    let bytes = dir.directory().read(PLAN, PLAN_BYTES_MAX)?;
-    let found = hex(&Sha256::digest(&bytes));
-    if found != recorded {
-        return Err(SessionError::ForeignPlan { path, found, recorded });
-    }
-    serde_json::from_slice(&bytes).map_err(|source| SessionError::Malformed { path, source })
 }
 
 /// The run's environment, and the digest of its file.
@@ -533,6 +513,10 @@ pub struct Carry {
     pub cancel: Option<Option<String>>,
     /// It is taken on only to undo what was done.
     pub rollback: bool,
+    /// The edited runbook that it goes on with; all indexes here are then those of its plan.
+    pub adopt: Option<Edited>,
+    /// The step from which on all runs again.
+    pub rewind: Option<usize>,
 }
 
 /// Takes a run on that no other process holds. `decide` looks at the run, as it
@@ -549,12 +533,15 @@ pub async fn resume<R>(
     notice: &mut dyn FnMut(String),
 ) -> Result<Result<Ending, R>, SessionError> {
     let lock = RunLock::acquire(dir, crate::store::lock::PATIENCE)?;
-    let Opened { state, events, replay, .. } = open(dir)?;
+    let Opened { mut state, events, replay, .. } = open(dir)?;
+    adopt::mend(dir, &state)?;
     let carry = match decide(&state) {
         Ok(carry) => carry,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let plan = Arc::clone(&state.plan);
+    let after = carry.adopt.as_ref().map(|edited| edited.applied(&state)).transpose()?;
+    let after = after.as_ref().unwrap_or(&state);
+    let plan = Arc::clone(&after.plan);
     let (environment, digest) = read_environment(dir)?;
     let recorded = state.created.as_ref().and_then(|created| created.environment_digest.clone());
     if recorded.is_some_and(|recorded| recorded != digest) {
@@ -563,11 +550,16 @@ pub async fn resume<R>(
     let secrets = read_secrets(&plan, &environment.root, outside).await?;
     let environment = environment.unmasked(&secrets);
     let texts = texts_of(dir, &state);
-    let mut entry = entry_again(&surroundings.store, &state, &texts, dir, &carry, notice).await?;
+    let mut entry = entry_again(&surroundings.store, after, &texts, dir, &carry, notice).await?;
     entry.events.extend(overridden(carry.override_window.as_ref()));
-    let recovery = recover(&plan, &state, &texts, dir, &events).await?;
-    refuse_while_it_runs(&plan, &recovery, &carry.answers)?;
-    let changed = changed_inputs(&plan, &state, &texts, &environment.root);
+    // What ran did so as the plan was then.
+    let recovery = recover(&state.plan, &state, &texts, dir, &events).await?;
+    refuse_while_it_runs(&state.plan, &recovery, &carry.answers)?;
+    let again = carry.rewind.map(|step| after.following(step)).unwrap_or_default();
+    adopt::refuse_while_it_runs(&state, after, &recovery, &again, carry.adopt.is_some())?;
+    let recovery = adopt::moved(recovery, &state, after);
+    let changed = changed_inputs(&plan, &adopt::before_again(after, &again), &texts, &environment.root);
+    entry.events.splice(0..0, carry.adopt.iter().map(Edited::event));
     let handled = events
         .iter()
         .filter_map(|event| match &event.kind {
@@ -596,9 +588,13 @@ pub async fn resume<R>(
         guards: entry.events,
         question: carry.question,
         answers: carry.answers,
+        rewind: carry.rewind.map(|step| (step, current_user())),
         cancel: carry.cancel.map(|reason| (current_user(), reason)),
         rollback: carry.rollback,
     }];
+    if let Some(edited) = carry.adopt {
+        adopt::put(dir, &mut state, edited)?;
+    }
     let held = Held {
         run: dir.run().clone(),
         dir: dir.clone(),

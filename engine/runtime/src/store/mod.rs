@@ -30,7 +30,8 @@ pub use new_files::NewFiles;
 pub(crate) use new_files::begin;
 pub use resolve::ResolveError;
 pub use run_directory::{
-    ARTIFACTS, ENVIRONMENT, FILES, INBOX, LOCK, LOGS, PLAN, RUNBOOK, RunDir, WITNESS, log_name, segment_name,
+    ARTIFACTS, ENVIRONMENT, FILES, INBOX, LOCK, LOGS, PLAN, RUNBOOK, RunDir, WITNESS, former_plan,
+    former_runbook, log_name, segment_name,
 };
 pub use share::{ShareError, share};
 pub use state_directory::Store;

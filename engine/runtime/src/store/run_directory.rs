@@ -125,6 +125,18 @@ impl RunDir {
     }
 }
 
+/// The name of a plan that another one has taken the place of, by its digest.
+#[must_use]
+pub fn former_plan(digest: &str) -> String {
+    format!("plan-{digest}.json")
+}
+
+/// The name of the runbook's text that belongs to such a plan.
+#[must_use]
+pub fn former_runbook(digest: &str) -> String {
+    format!("runbook-{digest}.yaml")
+}
+
 /// The name of an attempt's log in the folder of logs.
 #[must_use]
 pub fn log_name(step: &StepId, attempt: u32) -> String {

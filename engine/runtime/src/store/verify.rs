@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::error::StoreError;
 use super::files::Directory;
 use super::inbox::{self, FileName, Request};
-use super::run_directory::{ARTIFACTS, ENVIRONMENT, INBOX, LOGS, PLAN, RunDir, log_name};
+use super::run_directory::{ARTIFACTS, ENVIRONMENT, INBOX, LOGS, PLAN, RunDir, former_plan, log_name};
 use crate::journal::{self, JournalError, Replay};
 use crate::signature;
 
@@ -95,6 +95,7 @@ impl Check<'_> {
 
     fn plan(&mut self, events: &[Event], digest_of: impl Fn(&str) -> Result<String, String>) {
         let mut recorded = None;
+        let mut former: Vec<&String> = Vec::new();
         let mut environment = None;
         for event in events {
             match &event.kind {
@@ -102,7 +103,7 @@ impl Check<'_> {
                     recorded = Some(plan_digest);
                     environment = environment_digest.as_ref();
                 }
-                EventKind::RunAdopted { plan_digest, .. } => recorded = Some(plan_digest),
+                EventKind::RunAdopted { plan_digest, .. } => former.extend(recorded.replace(plan_digest)),
                 _ => {}
             }
         }
@@ -125,6 +126,11 @@ impl Check<'_> {
                 );
             }
             Err(error) => self.problem(PLAN, format!("can't be checked: {error}")),
+        }
+        let directory = self.dir.directory().clone();
+        for digest in former {
+            let name = former_plan(digest);
+            self.content(&directory, &name, &name, digest);
         }
         if let Some(expected) = environment {
             let directory = self.dir.directory().clone();
