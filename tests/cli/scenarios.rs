@@ -413,3 +413,59 @@ fn a_failing_scenario_shows_expected_and_seen_and_what_happened() {
         .exits(1)
         .stdout_has("::error file=runbooks/main.test.yaml,line=2,col=11::hopeful: outcome");
 }
+
+const WITH_UNDO: &str = "
+steps:
+  - {id: backup, run: 'echo b'}
+  - {id: apply, run: 'apply', undo: {run: 'take-back {{ steps.apply.stdout }}'}}
+  - {id: switch, run: 'switch', undo: {http: {url: 'http://127.0.0.1:1/', method: POST}}}
+  - {id: smoke, run: './smoke.sh'}
+finally:
+  - {id: tell, run: 'tell {{ run.outcome }}'}
+";
+
+#[test]
+fn what_is_undone_is_compared() {
+    let with = |keys: &str, undone: &str| {
+        rehearse_of(
+            WITH_UNDO,
+            &format!(
+                "unstubbed: succeed\nsteps: {{smoke: {{exit_code: 1, stderr: '503'}}}}\n{keys}expect: {{outcome: failed, undone: {undone}, steps: {{tell: succeeded}}}}"
+            ),
+        )
+    };
+    assert_eq!(with("answers: {rollback: undo}\n", "[switch, apply]")["passed"], true, "dependents first");
+    assert_eq!(with("answers: {rollback: keep}\n", "[]")["passed"], true);
+    let silent = with("", "[]");
+    assert_eq!(silent["passed"], true, "`rollback: ask` without an answer is `manual`: {silent:#}");
+    let seen = with("answers: {rollback: undo}\n", "[apply]");
+    assert_eq!(seen["mismatches"][0]["key"], "undone", "{seen:#}");
+    assert_eq!(seen["mismatches"][0]["seen"], "switch, apply", "{seen:#}");
+}
+
+#[test]
+fn rollback_auto_needs_no_answer_and_a_manual_undo_does() {
+    let seen = rehearse_of(
+        "rollback: auto\nsteps: [{id: a, run: x, undo: {manual: Take it back}}, {id: b, run: y, undo: {run: z}}, {id: c, run: w}]\n",
+        "unstubbed: succeed\nsteps: {c: {exit_code: 1}}\nanswers: {a: done}\nexpect: {outcome: failed, undone: [b, a]}",
+    );
+    assert_eq!(seen["passed"], true, "{seen:#}");
+}
+
+#[test]
+fn a_file_of_scenarios_can_let_all_unstubbed_steps_succeed() {
+    let environment = TestEnvironment::with(PROCEDURE);
+    let scenario =
+        "name: it, params: {version: v1}, answers: {approve: approve}, steps: {backup: {outputs: {file: b}}}";
+    let file = |text: String| environment.write("runbooks/main.test.yaml", &text);
+    file(format!("unstubbed: succeed\nscenarios:\n  - {{{scenario}}}\n"));
+    environment.runbook(&["test"]).succeeds();
+    file(format!("unstubbed: succeed\nscenarios:\n  - {{{scenario}, unstubbed: error}}\n"));
+    environment.runbook(&["test"]).exits(1).stdout_has("`apply` has no stub");
+}
+
+#[test]
+fn the_question_whether_to_undo_is_no_step() {
+    let environment = project(WITH_UNDO, "  - {name: it, unstubbed: succeed, expect: {order: [rollback]}}\n");
+    environment.runbook(&["test"]).exits(2).stderr_has("the runbook has no step `rollback`");
+}

@@ -124,7 +124,8 @@ fn prepare(
     findings.push((source.clone(), diagnostics));
     let Some(scenarios) = scenarios.filter(|_| !broken) else { return Ok(()) };
     let mut plans: Vec<(IndexMap<String, GivenValue>, Arc<Plan>)> = Vec::new();
-    for scenario in scenarios.scenarios {
+    for mut scenario in scenarios.scenarios {
+        scenario.unstubbed = scenario.unstubbed.or(scenarios.unstubbed);
         let found = mistakes(&loaded.document, None, &scenario, &source);
         if found.has_errors() {
             findings.push((source.clone(), found));

@@ -39,7 +39,7 @@ pub(super) fn plain(id: &str) -> String {
 /// All ids that a scenario may name, without indexes: also of steps that only the run makes, for each item.
 pub(super) fn known(plan: &Plan) -> Vec<String> {
     fn add(steps: &[Step], known: &mut Vec<String>) {
-        for step in steps {
+        for step in steps.iter().filter(|step| !step.is_added()) {
             let id = plain(step.id.as_str());
             if !known.contains(&id) {
                 known.push(id);

@@ -14,7 +14,7 @@ use crate::document::model::Scenario;
 use crate::event::{EventKind, Gate};
 use crate::id::{RunId, StepId};
 use crate::moment::Moment;
-use crate::plan::{Action, Outside, Plan};
+use crate::plan::{Action, Outside, Plan, ROLLBACK, Rollback};
 use crate::render::{Recorded, RunFacts, Stream, Texts};
 use crate::schedule::{Attendance, Circumstances, Found, Input, LockStanding, advance, next_due};
 use crate::state::{IllegalEvent, RunState, Status};
@@ -32,6 +32,7 @@ const INPUTS_MAX: usize = 100_000;
 #[must_use]
 pub fn rehearse(plan: &Arc<Plan>, scenario: &Scenario) -> Report {
     let start = moment(scenario).unwrap_or_else(|| Moment::from_millis(START_MS));
+    let plan = &with_nobody_to_ask_about_rollback(plan, scenario);
     let mut rehearsal = Rehearsal::new(plan, scenario, start);
     let refused = outside_window(plan, start);
     if refused.is_none()
@@ -40,6 +41,14 @@ pub fn rehearse(plan: &Arc<Plan>, scenario: &Scenario) -> Report {
         rehearsal.errors.push(format!("the scheduler decided what can't be: {illegal} (this is a bug)"));
     }
     rehearsal.report(refused)
+}
+
+/// `rollback: ask` without anyone to ask is `manual` (`language.md` §8): where the scenario has no answer, nobody is there.
+fn with_nobody_to_ask_about_rollback(plan: &Arc<Plan>, scenario: &Scenario) -> Arc<Plan> {
+    if plan.rollback != Rollback::Ask || scenario.answers.keys().any(|name| *name == ROLLBACK) {
+        return Arc::clone(plan);
+    }
+    Arc::new(Plan { rollback: Rollback::Manual, ..Plan::clone(plan) })
 }
 
 /// The moment at which a scenario starts.
@@ -211,18 +220,23 @@ impl<'s> Rehearsal<'s> {
     }
 
     fn put_into_effect(&mut self, event: &EventKind) {
-        let (EventKind::StepStarted { step, attempt, .. } | EventKind::AttemptReissued { step, attempt, .. }) =
-            event
-        else {
+        let (step, attempt, undo) = match event {
+            EventKind::StepStarted { step, attempt, .. } => (step, attempt, false),
+            EventKind::UndoStarted { step, attempt, .. } => (step, attempt, true),
+            EventKind::AttemptReissued { step, attempt, undo, .. } => (step, attempt, *undo),
+            _ => return,
+        };
+        let index = self.state.index_of(step);
+        let Some(index) = (if undo { index.and_then(|step| self.state.undo_of(step)) } else { index }) else {
             return;
         };
-        let Some(index) = self.state.index_of(step) else { return };
         let runs =
             matches!(&self.state.steps[index].status, Status::Running(running) if running.number == *attempt);
         if !runs || !self.state.plan.steps[index].action.takes_slot() {
             return;
         }
-        let stub = self.stubs.of(step);
+        // What is stubbed is the step; what takes it back just succeeds.
+        let stub = if undo { FoundStub::Succeeds } else { self.stubs.of(step) };
         if matches!(stub, FoundStub::Missing) {
             self.unstubbed.insert(step.clone());
         }
@@ -279,7 +293,7 @@ impl<'s> Rehearsal<'s> {
         let Some((_, end)) = self.running.remove(&(step, attempt)) else { return Ok(()) };
         let turns = self.turns.entry(step).or_default();
         turns.0 += 1;
-        let id = self.state.plan.steps[step].id.clone();
+        let id = self.state.plan.steps[step].files_id();
         match end.result {
             Some(ref result) => {
                 let result = result.clone();
@@ -363,7 +377,7 @@ impl<'s> Rehearsal<'s> {
             people.push(self.somebody(step));
         }
         let is_open = |state: &RunState| {
-            let index = state.index_of(step);
+            let index = state.asked_about(step);
             index.is_some_and(|index| state.gates.contains_key(&index) || state.waits.contains(&index))
         };
         for person in people {
@@ -380,7 +394,7 @@ impl<'s> Rehearsal<'s> {
 
     /// Who answers where nobody is named: the first who may.
     fn somebody(&self, step: &StepId) -> String {
-        let gate = self.state.index_of(step).and_then(|step| self.state.gates.get(&step));
+        let gate = self.state.asked_about(step).and_then(|step| self.state.gates.get(&step));
         let may = gate.map(|gate| self.state.plan.people.members(&gate.from)).unwrap_or_default();
         may.first().map_or_else(|| SOMEBODY.to_owned(), |person| (*person).to_owned())
     }

@@ -11,15 +11,13 @@ use crate::document::model::{Runbook, Scenario};
 use crate::document::node::crop;
 use crate::document::text::Text;
 use crate::event::Outcome;
-use crate::plan::{GivenValue, Plan, missing_params};
+use crate::plan::{GivenValue, Plan, ROLLBACK, missing_params};
 use crate::source::Source;
 
 /// How a rehearsed run can end.
 const RUN_OUTCOMES: [&str; 6] = ["succeeded", "failed", "rejected", "cancelled", "waiting", "refused"];
 /// How a step can stand at the end, beside its [`Outcome`].
 const STANDINGS: [&str; 3] = ["waiting", "running", "pending"];
-/// Not a step: the question whether to undo what was done.
-const ROLLBACK: &str = "rollback";
 
 /// The values that a scenario gives to the runbook's parameters.
 #[must_use]

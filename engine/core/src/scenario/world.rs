@@ -8,7 +8,7 @@ use super::stubs::Found;
 use crate::document::model::Stub;
 use crate::event::Outcome;
 use crate::plan::{Action, Check, Plan, Probe, Run};
-use crate::render::{Measured, SecretView, Texts, recordable};
+use crate::render::{Measured, SecretView, Texts, reason_of_check, recordable};
 use crate::schedule::{AttemptResult, KeptFile, Next, Progress};
 use crate::state::RunState;
 
@@ -132,7 +132,7 @@ impl Attempt<'_> {
         let Self { texts, plan, state, step, .. } = self;
         if stub.says_nothing() {
             // It succeeds; what it would have printed isn't known.
-            if let Ok(declared) = texts.step_outputs(plan, state, step, &stub.measured()) {
+            if let Ok(declared) = texts.step_outputs(plan, state, step, &stub.measured(), &result.outputs) {
                 result.outputs.extend(declared);
             }
         } else {
@@ -184,7 +184,7 @@ impl Attempt<'_> {
             if is_http {
                 result.values.insert("status".into(), 200.into());
             }
-            if let Ok(declared) = texts.step_outputs(plan, state, step, &stub.measured()) {
+            if let Ok(declared) = texts.step_outputs(plan, state, step, &stub.measured(), &result.outputs) {
                 result.outputs.extend(declared);
             }
         } else {
@@ -235,12 +235,13 @@ impl Attempt<'_> {
             values: recordable(&sample.measured),
             exit_code: exit_code.and_then(|code| code.try_into().ok()),
             warnings: sample.warnings,
-            failure: failure.map(|why| (Outcome::Failed, format!("expectation: {why}"))),
+            failure: failure.map(|why| (Outcome::Failed, reason_of_check(&why))),
             ..AttemptResult::default()
         };
         if result.failure.is_none() {
             if stub.says_nothing() {
-                if let Ok(declared) = texts.step_outputs(plan, state, step, &sample.measured) {
+                if let Ok(declared) = texts.step_outputs(plan, state, step, &sample.measured, &result.outputs)
+                {
                     result.outputs.extend(declared);
                 }
             } else {
@@ -258,7 +259,8 @@ impl Attempt<'_> {
             _ => Some(self.timeout().unwrap_or(NETWORK_TIMEOUT)),
         };
         if let Some(limit) = limit.filter(|limit| *limit < takes) {
-            return Sample::without_data(limit, "the probe took longer than its timeout".into());
+            let limit_shown = crate::duration::Duration::from(limit);
+            return Sample::without_data(limit, format!("timed out after {limit_shown}"));
         }
         let (measured, own_success) = match &check.probe {
             Probe::Run(_) => command_measured(stub),

@@ -12,6 +12,8 @@ record! {
     pub struct Scenarios: "a file of scenarios" {
         /// Each is one rehearsal.
         required scenarios: Vec<Scenario>,
+        /// What a step without a stub means, in the scenarios that don't say.
+        optional unstubbed: Unstubbed,
     }
 }
 
