@@ -8,10 +8,10 @@ use runbook_core::document::model::{Choices, Project, Runbook};
 use runbook_core::document::yaml::source_of_bytes;
 use runbook_core::document::{parse, parse_params_file, parse_project};
 use runbook_core::plan::{
-    BuildInput, GivenValue, InputFiles, OnFailure, Plan, ProjectInput, Selection, build, missing_params,
-    validate,
+    BuildInput, GivenValue, InputFiles, LOST_STEP, OnFailure, Plan, ProjectInput, Selection, build,
+    missing_params, validate,
 };
-use runbook_core::source::Source;
+use runbook_core::source::{Source, Span};
 use runbook_runtime::run::hash_inputs;
 
 use crate::args::{Format, OnFailure as OnFailureOption};
@@ -53,6 +53,11 @@ pub(crate) fn load(context: &Context, file: RunbookFile) -> Result<(Option<Loade
     let Some(source) = read(context, &file.path, &mut findings)? else { return Ok((None, findings)) };
     let (document, diagnostics) = parse(&source);
     let broken = diagnostics.has_errors();
+    let braced: Vec<Span> = diagnostics
+        .iter()
+        .filter(|found| found.code == "expression-braces")
+        .map(|found| found.span)
+        .collect();
     findings.push((source.clone(), diagnostics));
     let mut project = None;
     let folder = folder_of(&file);
@@ -68,8 +73,15 @@ pub(crate) fn load(context: &Context, file: RunbookFile) -> Result<(Option<Loade
     let called = Called::by(context, source.name(), &document, &mut findings)?;
     let loaded = Loaded { file, source, document, project, called };
     if broken {
-        // What the plan adds is worth saying all the same.
-        findings.extend(loaded.validate());
+        // What the plan adds is worth saying all the same, but for what follows from what was said.
+        let mut more = loaded.validate();
+        for (_, diagnostics) in &mut more {
+            let inside = |span: Span| braced.iter().any(|at| at.start <= span.start && span.end <= at.end);
+            diagnostics.retain(|found| {
+                found.code != LOST_STEP && (found.code != "template-syntax" || !inside(found.span))
+            });
+        }
+        findings.extend(more);
         return Ok((None, findings));
     }
     Ok((Some(loaded), findings))

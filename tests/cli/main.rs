@@ -27,6 +27,8 @@ mod prompts;
 mod quoting;
 mod results;
 mod resume;
+mod rows;
+mod rows_names;
 mod scenarios;
 mod secrets;
 mod shapes;

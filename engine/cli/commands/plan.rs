@@ -6,7 +6,7 @@ use clap::Args;
 use runbook_core::id::StepId;
 use runbook_core::plan::{EvidenceRule, OnFailure, Plan, PlanLine, describe, describe_guards};
 use runbook_core::template::quote_for_display;
-use runbook_runtime::run::{plan_digest, plan_text};
+use runbook_runtime::run::{plan_digest, plan_text, shell_without_pipefail};
 use runbook_runtime::sanitize::{Style as SanitizeStyle, sanitize};
 use serde_json::json;
 
@@ -53,7 +53,8 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
 /// Shows a plan; the exit status.
 pub(super) fn show(context: &Context, plan: &Plan) -> Result<u8, CommandError> {
     let digest = plan_digest(&plan_text(plan));
-    let lines = describe(plan);
+    let mut lines = describe(plan);
+    warn_of_pipes(&mut lines, &context.environment.path);
     let (lock, window) = describe_guards(plan);
     let text = match context.global.format {
         Format::Json => {
@@ -75,6 +76,16 @@ pub(super) fn show(context: &Context, plan: &Plan) -> Result<u8, CommandError> {
     };
     context.console.print(&text);
     Ok(exit_code::SUCCEEDED)
+}
+
+/// Says of each script whose pipes hide failures that they do (`language.md` §4).
+fn warn_of_pipes(lines: &mut [PlanLine], folders: &[PathBuf]) {
+    for line in lines {
+        let shell = line.piped_in.as_deref().and_then(|shell| shell_without_pipefail(shell, folders));
+        line.warnings.extend(shell.map(|shell| {
+            format!("a failure inside a pipe goes unseen: `{shell}` is not told `pipefail`; use bash")
+        }));
+    }
 }
 
 /// The plan for people: each step with what it does, in the order in which they may start.
@@ -112,8 +123,12 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
                 text.push_str(&format!("     {piece}\n"));
             }
         }
+        let sign = styled(ATTENTION, signs.attention);
+        for warning in &line.warnings {
+            text.push_str(&wrap(&format!("     {sign} {}", harmless(warning)), width, "       "));
+            text.push('\n');
+        }
         if !line.not_behind.is_empty() {
-            let sign = styled(ATTENTION, signs.attention);
             let gates = ids(&line.not_behind);
             text.push_str(&format!(
                 "     {sign} may run before {gates} is answered: it doesn't wait for it\n"

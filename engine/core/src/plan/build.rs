@@ -22,6 +22,9 @@ use crate::document::model::{Rollback as Written, Runbook, Secret};
 use crate::document::text::Text;
 use crate::source::Source;
 
+/// The code of a step that is not in the plan because the document was read with mistakes: it follows from those.
+pub const LOST_STEP: &str = "lost-step";
+
 /// How many steps may run at a time where nothing is said (language.md §2).
 const MAX_PARALLEL: u32 = 16;
 

@@ -15,7 +15,7 @@ use crate::duration::Duration;
 use crate::id::StepId;
 use crate::render::{dialect_of, is_plain, secret_mask, shown_leaf, shown_probe};
 use crate::template::{
-    Context, Expression, Reference, ShellScript, Template, Value, display_argv, value_from_json,
+    Context, Expression, Reference, ShellScript, Template, Value, display_argv, has_pipe, value_from_json,
 };
 
 /// One step of a plan as people are shown it; an entry of `steps` in `plan --format json` (cli.md).
@@ -44,6 +44,12 @@ pub struct PlanLine {
     /// Approvals above it that it does not wait for: it may run before they are given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_behind: Vec<StepId>,
+    /// The shell of a script with pipes in it; empty: the usual one. Whether failures in them are seen depends on where it runs.
+    #[serde(skip)]
+    pub piped_in: Option<Vec<String>>,
+    /// What may go wrong unseen: nothing, until who knows the machine says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Why tags leave it out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
@@ -161,6 +167,23 @@ pub fn describe(plan: &Plan) -> Vec<PlanLine> {
     lines
 }
 
+/// Whether a script of the step has pipes in it.
+fn has_pipes(step: &Step) -> bool {
+    let of_check = |check: &Check| match &check.probe {
+        Probe::Run(Command::Script(script)) => has_pipe(script),
+        _ => false,
+    };
+    let of_action = |action: &Action| match action {
+        Action::Run(run) => {
+            let script = matches!(&run.command, Command::Script(script) if has_pipe(script));
+            script || run.background.as_ref().is_some_and(of_check)
+        }
+        Action::Check(check) => of_check(check),
+        _ => false,
+    };
+    of_action(&step.action) || step.undo.as_ref().is_some_and(|undo| of_action(&undo.action))
+}
+
 /// The fields of a question, each with what may be given.
 fn fields_shown(question: &Question) -> IndexMap<String, String> {
     let shown = question.fields.iter().map(|(name, spec)| {
@@ -261,6 +284,8 @@ impl<'p> Before<'p> {
             for_each: None,
             finally: step.finally,
             not_behind,
+            piped_in: has_pipes(step).then(|| step.shell.clone()),
+            warnings: Vec::new(),
             left_out: step.guards.left_out.clone(),
             window: step.guards.window.as_ref().map(ToString::to_string),
             lock: step.guards.lock.as_ref().map(|lock| self.text(&lock.name, &context)),

@@ -32,7 +32,7 @@ mod tests;
 mod undo;
 mod unsupported;
 
-pub use build::{build, validate};
+pub use build::{LOST_STEP, build, validate};
 pub use describe::{PlanLine, describe, describe_guards};
 pub use difference::{Difference, definition, differences};
 pub use guards::{Guards, Lock, OnBusy, Outside};

@@ -249,7 +249,38 @@ impl StepScope for StepsInReach<'_, '_> {
         let listed = self.declared.listed.get();
         let count = if listed + steps.len() <= LISTED_MAX { steps.len() } else { steps.len().min(5) };
         self.declared.listed.set(listed + count);
-        steps.iter().take(count).map(|step| step.id.to_string()).collect()
+        let mut ids: Vec<String> = steps.iter().take(count).map(|step| step.id.to_string()).collect();
+        if count == steps.len() {
+            let before = ids.len();
+            for step in steps.iter().filter(|step| step.for_each.is_none()) {
+                let room = LISTED_INSIDE_MAX.saturating_sub(ids.len() - before);
+                ids_inside(step, step.id.as_str(), self.declared, &self.declared.file, room, &mut ids);
+            }
+        }
+        ids
+    }
+}
+
+/// The dotted ids of the steps directly inside a group or call, up to so many.
+fn ids_inside(
+    holder: &Step,
+    prefix: &str,
+    declared: &Declared<'_>,
+    file: &str,
+    room: usize,
+    ids: &mut Vec<String>,
+) {
+    match &holder.action {
+        Action::Steps(group) => {
+            ids.extend(group.steps.iter().take(room).map(|step| format!("{prefix}.{}", *step.id)));
+        }
+        Action::Call(call) => {
+            if let Ok(called) = declared.calls.find(file, &call.call) {
+                let steps = called.document.top_steps();
+                ids.extend(steps.take(room).map(|step| format!("{prefix}.{}", *step.id)));
+            }
+        }
+        _ => {}
     }
 }
 
@@ -273,6 +304,8 @@ impl StepsInReach<'_, '_> {
     }
 }
 
+/// How many steps inside groups and calls are suggested.
+const LISTED_INSIDE_MAX: usize = 200;
 /// How deep runbooks may call each other, where it is only looked for names.
 const CALLS_MAX: usize = 32;
 

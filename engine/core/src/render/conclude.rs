@@ -91,7 +91,7 @@ impl Texts {
         measured: &Measured,
         result: &mut AttemptResult,
     ) {
-        match self.step_outputs(plan, state, step, measured) {
+        match self.step_outputs(plan, state, step, measured, &result.outputs) {
             Ok(declared) => {
                 if let Some(twice) = declared.keys().find(|name| result.outputs.contains_key(*name)) {
                     let why = format!("output: `{twice}` stands in RUNBOOK_OUTPUT and in `outputs:`");
@@ -101,6 +101,15 @@ impl Texts {
             }
             Err(error) => result.failure = Some((Outcome::Failed, format!("output: {error}"))),
         }
+    }
+}
+
+/// The reason of a check that failed: why its last sample did.
+#[must_use]
+pub fn reason_of_check(why: &str) -> String {
+    match why.strip_prefix("timed out ") {
+        Some(rest) => format!("timeout {rest}"),
+        None => format!("expectation: {why}"),
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use super::launch::refuse_mask;
+use super::verdict::Measured;
 use crate::event::{Outcome, RunOutcome};
 use crate::id::{RunId, StepId};
 use crate::moment::Moment;
@@ -98,6 +100,33 @@ pub(super) struct Sight<'a> {
     pub(super) step: Option<usize>,
     /// The group, call or step with items whose names are in sight before those around it.
     pub(super) scope: Option<usize>,
+    /// What the step itself came to, where its `outputs` are made of it: its record doesn't hold that yet.
+    pub(super) own: Option<OwnResult<'a>>,
+}
+
+/// What a step came to, before it is recorded.
+#[derive(Clone, Copy)]
+pub(super) struct OwnResult<'a> {
+    pub(super) measured: &'a Measured,
+    /// What it wrote to `RUNBOOK_OUTPUT`.
+    pub(super) written: &'a IndexMap<String, Json>,
+}
+
+impl OwnResult<'_> {
+    /// `steps.<id>.<field>` of the step itself; none where its record says it.
+    fn value(self, field: &str) -> Option<StepValue> {
+        if let Some(value) = self.measured.values.get(field) {
+            return Some(StepValue::Value(value_from_json(value)));
+        }
+        match field {
+            "outputs" => Some(StepValue::Value(map_value(self.written))),
+            "stderr" => Some(printed_value(self.measured.stderr.as_deref()?, field)),
+            "stdout" | "json" | "lines" | "number" => {
+                Some(printed_value(self.measured.stdout.as_deref()?, field))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Sight<'_> {
@@ -212,7 +241,13 @@ impl Sight<'_> {
                     .map(|reference| (canonical_name(&reference.path[1]), reference.path[2].clone()))
                     .collect();
                 context.set_steps(Arc::new(self.steps(&wanted)));
-                template.render(&context).map_err(|error| format!("env {name}: {}", error.message))?
+                let value =
+                    template.render(&context).map_err(|error| format!("env {name}: {}", error.message))?;
+                // People see a secret as its mask; a command that got the mask would take it for the secret.
+                if matches!(self.secrets, SecretView::Real(_)) {
+                    refuse_mask(&value).map_err(|why| format!("env {name}: {why}"))?;
+                }
+                value
             } else {
                 text.clone()
             };
@@ -253,6 +288,9 @@ impl Sight<'_> {
             _ => {}
         }
         let own = self.step == Some(index);
+        if let Some(value) = self.own.filter(|_| own).and_then(|result| result.value(field)) {
+            return value;
+        }
         if !own && !matches!(outcome, Some(Outcome::Succeeded | Outcome::Failed)) {
             let how = outcome.map_or_else(|| "not finished".to_owned(), |outcome| outcome.to_string());
             return match self.missing {
@@ -265,6 +303,10 @@ impl Sight<'_> {
         // What a probe measured is recorded with the step; what a command printed is in its log.
         if let Some(value) = result.values.get(field) {
             return StepValue::Value(value_from_json(value));
+        }
+        if let ("json" | "lines" | "number", Some(Json::String(text))) = (field, result.values.get("stdout"))
+        {
+            return printed_value(text, field);
         }
         match field {
             "exit_code" => match result.exit_code {

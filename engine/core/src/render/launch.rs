@@ -15,7 +15,10 @@ use crate::moment::Moment;
 use crate::plan::{Action, Check, Command, Plan, Probe};
 use crate::schedule::{RenderedQuestion, Renderer, Shown};
 use crate::state::RunState;
-use crate::template::{Dialect, Expression, Reference, ShellScript, Template, Value, display_argv};
+use crate::template::{
+    Dialect, Expression, Reference, ShellScript, Template, VALUE_BYTES_MAX, VALUES_BYTES_MAX, Value,
+    display_argv,
+};
 
 /// The texts of a run, rendered against its state.
 #[derive(Clone)]
@@ -39,6 +42,39 @@ pub struct Launch {
     pub cwd: Option<String>,
     /// For standard input.
     pub stdin: Option<String>,
+}
+
+impl Launch {
+    /// What the system would refuse at the start is refused before, with the way out (`language.md` §7).
+    fn must_fit(&self) -> Result<(), String> {
+        const WAY_OUT: &str =
+            "give it to the command by `stdin:`, or let an earlier step write it to a file in `run.dir`";
+        let arguments = self.argv.iter().enumerate().map(|(at, text)| {
+            // The system counts the closing NUL.
+            (text.len() + 1, text, if at == 0 { "the program".to_owned() } else { format!("argument {at}") })
+        });
+        let variables = self
+            .env
+            .iter()
+            .map(|(name, value)| (name.len() + value.len() + 2, value, format!("the variable `{name}`")));
+        let mut together = 0;
+        for (size, text, what) in arguments.chain(variables) {
+            if text.contains('\0') {
+                return Err(format!(
+                    "{what} holds a NUL character, which no command can be given: {WAY_OUT}"
+                ));
+            }
+            if size > VALUE_BYTES_MAX {
+                let long = text.len();
+                return Err(format!("{what} is {long} bytes long, and may have 128 KiB: {WAY_OUT}"));
+            }
+            together += size;
+            if together > VALUES_BYTES_MAX {
+                return Err(format!("the arguments and variables are longer than 1 MiB together: {WAY_OUT}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An HTTP request, ready to be sent; its texts may hold secrets.
@@ -136,6 +172,7 @@ impl Texts {
             marks_run: false,
             step,
             scope: step.and_then(|step| plan.steps[step].group),
+            own: None,
         }
     }
 
@@ -155,7 +192,9 @@ impl Texts {
         };
         let mut launch = self.command(plan, state, step, &run.command, secrets)?.0;
         if let Some(stdin) = &run.stdin {
-            launch.stdin = Some(self.text(plan, state, step, stdin, secrets, missing_of(plan, step))?);
+            let text = self.text(plan, state, step, stdin, secrets, missing_of(plan, step))?;
+            refuse_mask(&text)?;
+            launch.stdin = Some(text);
         }
         Ok(launch)
     }
@@ -255,10 +294,9 @@ impl Texts {
                     (rendered.script, rendered.display)
                 };
                 let argv = plan.steps[step].shell.clone();
-                Ok((
-                    Launch { argv, script: Some(script), env, cwd, stdin: None },
-                    shown.trim_end().to_owned(),
-                ))
+                let launch = Launch { argv, script: Some(script), env, cwd, stdin: None };
+                launch.must_fit()?;
+                Ok((launch, shown.trim_end().to_owned()))
             }
             Command::Argv(argv) => {
                 let mut rendered = Vec::with_capacity(argv.len());
@@ -268,7 +306,9 @@ impl Texts {
                     rendered.push(value);
                 }
                 let shown = display_argv(&rendered);
-                Ok((Launch { argv: rendered, script: None, env, cwd, stdin: None }, shown))
+                let launch = Launch { argv: rendered, script: None, env, cwd, stdin: None };
+                launch.must_fit()?;
+                Ok((launch, shown))
             }
         }
     }

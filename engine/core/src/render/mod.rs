@@ -14,7 +14,7 @@ mod structure;
 mod until;
 mod verdict;
 
-pub use conclude::recordable;
+pub use conclude::{reason_of_check, recordable};
 pub use context::{NoOutput, Recorded, RunFacts, SecretView, Stream, secret_mask};
 pub use launch::{HttpCall, Launch, ProbeCall, Texts};
 pub(crate) use launch::{dialect_of, is_plain};

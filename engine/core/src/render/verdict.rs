@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::context::{Missing, SecretView, printed_value};
+use super::context::{Missing, OwnResult, SecretView, Sight, printed_value};
 use super::launch::{Texts, json_of, missing_of};
 use crate::plan::{Check, Plan};
 use crate::state::RunState;
@@ -81,7 +81,9 @@ impl Texts {
             Ok(expression) => expression,
             Err(errors) => return Some(super::context::first_message(&errors)),
         };
-        let context = match self.with_measured(plan, state, step, &expression, measured) {
+        let nothing = IndexMap::new();
+        let own = OwnResult { measured, written: &nothing };
+        let context = match self.with_measured(plan, state, step, &expression, own) {
             Ok(context) => context,
             Err(error) => return Some(error),
         };
@@ -104,7 +106,7 @@ impl Texts {
         })
     }
 
-    /// The step's `outputs`, evaluated over its result.
+    /// The step's `outputs`, evaluated over its result; `written` is what it wrote to `RUNBOOK_OUTPUT`.
     ///
     /// # Errors
     /// The first that can't be evaluated.
@@ -114,12 +116,14 @@ impl Texts {
         state: &RunState,
         step: usize,
         measured: &Measured,
+        written: &IndexMap<String, Json>,
     ) -> Result<IndexMap<String, Json>, String> {
+        let own = OwnResult { measured, written };
         let mut outputs = IndexMap::new();
         for (name, source) in &plan.steps[step].outputs {
             let expression =
                 Expression::parse(source).map_err(|errors| super::context::first_message(&errors))?;
-            let context = self.with_measured(plan, state, step, &expression, measured)?;
+            let context = self.with_measured(plan, state, step, &expression, own)?;
             let value = expression
                 .evaluate(&context)
                 .map_err(|error| format!("outputs.{name}: {}", error.message))?;
@@ -134,12 +138,14 @@ impl Texts {
         state: &RunState,
         step: usize,
         expression: &Expression,
-        measured: &Measured,
+        own: OwnResult<'_>,
     ) -> Result<Context, String> {
+        let OwnResult { measured, .. } = own;
         let references: Vec<&Reference> = expression.references().iter().collect();
         let masked = SecretView::Masked;
         let missing: Missing = missing_of(plan, step);
-        let mut context = self.sight(plan, state, Some(step), &masked, missing).context(&references)?;
+        let sight = Sight { own: Some(own), ..self.sight(plan, state, Some(step), &masked, missing) };
+        let mut context = sight.context(&references)?;
         for (name, value) in &measured.values {
             context.set(name, value_from_json(value));
         }

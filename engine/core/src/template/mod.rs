@@ -27,7 +27,8 @@ pub use minijinja::Value;
 pub use reference::{Comparison, Reference, canonical_name};
 pub use scope::{Names, Scope, SecretUse, StepNames, StepScope, StepUse};
 pub use shell::{
-    Dialect, RenderedScript, ShellScript, VALUE_BYTES_MAX, VALUES_BYTES_MAX, display_argv, quote_for_display,
+    Dialect, RenderedScript, ShellScript, VALUE_BYTES_MAX, VALUES_BYTES_MAX, display_argv, has_pipe,
+    quote_for_display,
 };
 pub use text::{RENDERED_BYTES_MAX, Template};
 pub use value::Type;

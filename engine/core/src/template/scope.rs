@@ -246,7 +246,17 @@ impl Scope<'_> {
             Some(TemplateError::new(reference.range.clone(), "step-not-finished", message).with_help(help))
         };
         match self.steps.find(id) {
-            Some(StepUse::Available(names)) => step_field(reference, id, &names, rest),
+            Some(StepUse::Available(names)) => {
+                let inside = rest.first().map(|field| format!("{id}.{field}"));
+                match inside.filter(|dotted| matches!(self.steps.find(dotted), Some(StepUse::Available(_)))) {
+                    Some(dotted) if !STEP_FIELDS.contains(&rest[0]) => Some(unknown(
+                        reference,
+                        format!("steps have no `{}`", rest[0]),
+                        format!("write `steps[\"{dotted}\"]`"),
+                    )),
+                    _ => step_field(reference, id, &names, rest),
+                }
+            }
             Some(StepUse::NotFinished) => {
                 refuse(format!("`steps.{id}` may not be finished here"), format!("add `{id}` to `needs`"))
             }

@@ -40,6 +40,8 @@ pub(super) struct CheckTask {
     pub messages: UnboundedSender<Message>,
     /// Whether an expression of the step looks at `series`, so that there may be several.
     pub looks_at_series: bool,
+    /// An expression names `sha256`: only then is the whole file read.
+    pub looks_at_hash: bool,
     /// True when the engine wants the check to end.
     pub ended: watch::Receiver<bool>,
 }
@@ -153,7 +155,7 @@ impl CheckTask {
             ProbeCall::Run(launch) => return self.run_command(launch.clone()).await,
             ProbeCall::Tcp(address) => probe::tcp::probe(address, timeout).await,
             ProbeCall::File { path, cwd } => {
-                let wanted = if self.uses("sha256") {
+                let wanted = if self.looks_at_hash {
                     probe::file::Checksum::Wanted
                 } else {
                     probe::file::Checksum::Skipped
@@ -202,18 +204,16 @@ impl CheckTask {
         Seen { measured: Measured { values, stdout: None, stderr: None }, own_success, has_data }
     }
 
-    /// Whether an expression of the check or the step's outputs names a variable.
-    fn uses(&self, name: &str) -> bool {
-        self.check.expect.iter().chain(&self.check.warn).any(|expression| expression.contains(name))
-    }
-
     async fn run_command(&self, launch: runbook_core::render::Launch) -> Seen {
         let Ran { end, stdout, stderr } =
             run_command(&self.workshop, &self.attempt, launch, &self.messages).await;
         let mut values = IndexMap::new();
         let own_success = match end {
             ProcessEnd::Exited(exit) => match (exit.ended_by, exit.ended) {
-                (Some(EndedBy::Timeout), _) => Err("the probe took longer than its timeout".to_owned()),
+                (Some(EndedBy::Timeout), _) => {
+                    let limit = self.attempt.timeout.unwrap_or_default();
+                    Err(format!("timed out after {}", runbook_core::duration::Duration::from(limit)))
+                }
                 (_, Ended::Exited(code)) => {
                     values.insert("exit_code".into(), code.into());
                     if code == 0 { Ok(()) } else { Err(with_last_line(format!("exit {code}"), &stderr)) }

@@ -4,7 +4,7 @@
 use indexmap::IndexMap;
 use runbook_core::event::Outcome;
 use runbook_core::plan::{Action, Plan};
-use runbook_core::render::{Measured, Stream, Texts, recordable};
+use runbook_core::render::{Measured, Stream, Texts, reason_of_check, recordable};
 use runbook_core::schedule::{AttemptResult, Input, KeptFile};
 use runbook_core::state::RunState;
 use serde_json::Value;
@@ -202,7 +202,7 @@ impl Dispatcher<'_> {
             let reason = order.map_or_else(|| "stopped".to_owned(), |order| order.reason);
             Some((Outcome::Cancelled, reason))
         } else {
-            end.failure.map(|failure| (Outcome::Failed, format!("expectation: {failure}")))
+            end.failure.map(|failure| (Outcome::Failed, reason_of_check(&failure)))
         };
         if result.failure.is_none() {
             self.texts.declare_outputs(&self.state.plan, &self.state, step, &end.measured, &mut result);

@@ -687,10 +687,12 @@ impl<'o> Dispatcher<'o> {
         let call = self.texts.probe(&self.state.plan, &self.state, step, check, secrets)?;
         let known = &self.state.plan.steps[step];
         let (end, ended) = watch::channel(false);
-        let expressions = || check.expect.iter().chain(&check.warn).chain(known.outputs.values()).cloned();
+        let expressions: Vec<String> =
+            check.expect.iter().chain(&check.warn).chain(known.outputs.values()).cloned().collect();
         let task = CheckTask {
             step,
-            looks_at_series: Texts::mentions(&expressions().collect::<Vec<_>>(), "series"),
+            looks_at_series: Texts::mentions(&expressions, "series"),
+            looks_at_hash: Texts::mentions(&expressions, "sha256"),
             check: check.clone(),
             call,
             attempt: Attempt {

@@ -29,6 +29,7 @@ pub use frozen::inputs_since_planning;
 pub use locks::{describe as describe_lock, taken_locks};
 pub use mailbox::{answer_of, exit_code, put_answer};
 pub use printed::{Printed, read_text};
+pub use process::shell_without_pipefail;
 pub use record::{Noted, note_answer, note_line, outside};
 pub use session::{
     Carry, Held, NewRun, Opened, SessionError, Surroundings, create, open, plan_digest, plan_text,

@@ -218,7 +218,7 @@ impl Shells {
         if let Some(options) = known.get(program) {
             return options;
         }
-        let options: &[&str] = match dialect(program, environment) {
+        let options: &[&str] = match dialect(program, &folders_of(environment)) {
             ShellKind::Bash => &["-euo", "pipefail", "-O", "inherit_errexit"],
             ShellKind::WithPipefail => &["-eu", "-o", "pipefail"],
             ShellKind::Plain => &["-eu"],
@@ -238,11 +238,11 @@ enum ShellKind {
 
 /// What a shell understands, by the name of the file it really is: `sh` is
 /// another program from system to system.
-fn dialect(program: &str, environment: &Environment) -> ShellKind {
+fn dialect(program: &str, folders: &[PathBuf]) -> ShellKind {
     let name =
         |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let asked = name(Path::new(program));
-    let real = find_program(program, environment)
+    let real = find_in(program, folders)
         .and_then(|path| path.canonicalize().ok())
         .map_or_else(|| asked.clone(), |path| name(&path));
     match (asked.as_str(), real.as_str()) {
@@ -256,11 +256,37 @@ fn dialect(program: &str, environment: &Environment) -> ShellKind {
 /// Looks a program up as `execvp` does.
 #[must_use]
 pub(super) fn find_program(program: &str, environment: &Environment) -> Option<PathBuf> {
+    find_in(program, &folders_of(environment))
+}
+
+fn find_in(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(PathBuf::from(program));
     }
-    let path = environment.variables.get("PATH")?;
-    std::env::split_paths(path).map(|folder| folder.join(program)).find(|path| path.is_file())
+    folders.iter().map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+fn folders_of(environment: &Environment) -> Vec<PathBuf> {
+    environment.variables.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
+}
+
+/// The shell in whose pipes a failure goes unseen; none where it doesn't. `shell` is a step's, empty for the usual one; `folders` are
+/// those of programs.
+#[must_use]
+pub fn shell_without_pipefail(shell: &[String], folders: &[PathBuf]) -> Option<String> {
+    let (program, options) = match shell {
+        [] if find_in("bash", folders).is_some() => return None,
+        [] => ("sh", None),
+        [program] => (program.as_str(), None),
+        [program, options @ ..] => (program.as_str(), Some(options)),
+    };
+    let sees = match (dialect(program, folders), options) {
+        (ShellKind::Other, _) | (ShellKind::Bash | ShellKind::WithPipefail, None) => true,
+        (ShellKind::Plain, None) => false,
+        // With options of its own a shell gets none of ours.
+        (_, Some(options)) => options.iter().any(|option| option.contains("pipefail")),
+    };
+    (!sees).then(|| program.to_owned())
 }
 
 /// The name of a signal, as in `SIGTERM`.

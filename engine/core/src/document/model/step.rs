@@ -6,7 +6,7 @@ use std::ops::Deref;
 use schemars::{SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::action::{Action, COMPANIONS};
+use super::action::{Action, COMPANIONS, Command};
 use super::check::{Check, Probe};
 use super::gate::Ask;
 use super::policy::{Batch, Escalate, ForEach, Lock, OnFailure, OnInterrupt, Retry, Shell, Window};
@@ -216,6 +216,15 @@ fn meaningful_keys(step: &Step, node: &Node, decoder: &mut Decoder) {
         for key in ["shell", "grace", "log_limit"] {
             meaningless(node, key, "beside a probe that is no command", None, decoder);
         }
+    }
+    let argv = match &step.action {
+        Action::Run(run) => matches!(run.run, Command::Argv(_)),
+        Action::Check(check) => matches!(check.probe, Probe::Run(Command::Argv(_))),
+        _ => false,
+    };
+    if argv {
+        let help = Some("a list is a program with its arguments, without a shell; a text is a script");
+        meaningless(node, "shell", "beside a list", help, decoder);
     }
     if step.for_each.is_none() && step.on.is_none() {
         for key in ["max_parallel", "batches", "max_failures"] {

@@ -10,7 +10,7 @@ use super::params::plain_params;
 use super::step::{Inherited, Resolver};
 use crate::document::model::{self as document, Step};
 use crate::document::text::{Data, Expression, Map, Text};
-use crate::plan::build::skeleton;
+use crate::plan::build::{LOST_STEP, skeleton};
 use crate::plan::guards::Guards;
 use crate::plan::input::CalledRunbook;
 use crate::plan::model::{Action, Inputs, OnFailure, SecretSource, Step as Resolved};
@@ -36,7 +36,7 @@ impl<'d> Resolver<'d> {
             blocks.iter().position(Option::is_none).filter(|_| !self.checker.report.has_errors())
         {
             let span = self.checker.declared.steps[lost].id.span();
-            self.checker.report.error("no-action", span, "this step has mistakes");
+            self.checker.report.error(LOST_STEP, span, "this step has mistakes");
         }
         let mut starts: Vec<Option<usize>> = vec![None; count];
         let mut placed = Vec::new();

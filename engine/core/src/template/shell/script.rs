@@ -176,21 +176,24 @@ impl Placed {
         if value.contains('\0') {
             return refuse(
                 "value-nul",
-                "holds a NUL character, which no variable of a command can hold".to_owned(),
+                format!("holds a NUL character, which no variable of a command can hold: {BIG_VALUE_HELP}"),
                 BIG_VALUE_HELP,
             );
         }
         if value.len() > VALUE_BYTES_MAX {
             return refuse(
                 "value-too-long",
-                format!("is {} bytes long; a command takes up to 128 KiB in one variable", value.len()),
+                format!(
+                    "is {} bytes long; a command takes up to 128 KiB in one variable: {BIG_VALUE_HELP}",
+                    value.len()
+                ),
                 BIG_VALUE_HELP,
             );
         }
         if bytes > VALUES_BYTES_MAX {
             return refuse(
                 "value-too-long",
-                "makes the values of this command longer than 1 MiB together".to_owned(),
+                format!("makes the values of this command longer than 1 MiB together: {BIG_VALUE_HELP}"),
                 BIG_VALUE_HELP,
             );
         }
@@ -237,7 +240,7 @@ impl Place {
 }
 
 /// Takes the script apart into characters and holes, each with its byte in the source.
-fn units(template: &Template) -> Vec<(Unit, usize)> {
+pub(super) fn units(template: &Template) -> Vec<(Unit, usize)> {
     let mut units = Vec::with_capacity(template.source().len());
     let mut hole_count = 0;
     for part in template.parts() {
