@@ -23,6 +23,7 @@ mod people;
 mod plan_files;
 mod probes;
 mod project;
+mod promises;
 mod prompts;
 mod quoting;
 mod results;

@@ -4,5 +4,6 @@
 #[path = "../helpers/mod.rs"]
 mod helpers;
 
+mod beginnings;
 mod killed;
 mod store;

@@ -637,7 +637,8 @@ impl<'a> Simulator<'a> {
                 self.diverged |= self.plan.steps[step].on_interrupt == runbook_core::plan::OnInterrupt::Fail
                     && !self.plan.steps[step].action.is_background();
                 if fate == 4 && self.dice.roll(3) == 0 {
-                    self.survivors.insert(step, vec![LeakedProcess { pid: 7, command: "sleep".into() }]);
+                    self.survivors
+                        .insert(step, vec![LeakedProcess { pid: 7, command: "sleep".into(), ended: false }]);
                 }
                 Found::Unknown
             }

@@ -103,10 +103,27 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             note(signs.again, &format!("{step} is tried again in {}", millis(*delay_ms)))
         }
         EventKind::DeadlinePassed { step } => note(signs.attention, &format!("{step} is past its deadline")),
-        EventKind::Leaked { step, pids } => {
-            let left: Vec<String> =
-                pids.iter().map(|left| format!("{} ({})", left.pid, harmless(&left.command))).collect();
-            note(signs.attention, &format!("{step} left something behind: {}", left.join(", ")))
+        EventKind::Leaked { step, processes, .. } => {
+            let named = |ended: bool| {
+                let of = processes.iter().filter(|left| left.ended == ended);
+                of.map(|left| match left.pid {
+                    0 => harmless(&left.command),
+                    pid => format!("{} ({pid})", harmless(&left.command)),
+                })
+                .collect::<Vec<_>>()
+                .join(", ")
+            };
+            let mut parts = Vec::new();
+            if processes.iter().any(|left| !left.ended) {
+                parts.push(format!("{step} left something behind: {}", named(false)));
+            }
+            if processes.iter().any(|left| left.ended) {
+                parts.push(format!(
+                    "{step} left processes running, which were ended with it: {}",
+                    named(true)
+                ));
+            }
+            note(signs.attention, &parts.join("; "))
         }
         EventKind::BackgroundEnded { step, expected: false, reason } => note(
             signs.attention,
@@ -169,7 +186,7 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
         }
         EventKind::RunStopped { signal } => {
             let running = view.state.running.len();
-            let tail = if running > 0 { ", and ends what runs" } else { "" };
+            let tail = if running > 0 { ", and what runs is told to end" } else { "" };
             note(signs.attention, &format!("{signal}: nothing new starts{tail}"))
         }
         EventKind::RunResumed { by, host, rollback, .. } => {

@@ -68,6 +68,15 @@ impl Outcome {
             Self::Interrupted => "interrupted",
         }
     }
+
+    /// What stands before the word in a sentence about a step: `it failed`, `it was skipped`.
+    #[must_use]
+    pub fn auxiliary(self) -> &'static str {
+        match self {
+            Self::Succeeded | Self::Failed => "",
+            Self::Rejected | Self::Skipped | Self::Blocked | Self::Cancelled | Self::Interrupted => "was ",
+        }
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -201,6 +210,9 @@ pub struct LeakedProcess {
     pub pid: u32,
     /// Its command's name, or `pipe` where only the open output is known.
     pub command: String,
+    /// Whether it was ended with the step; else it still ran.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
 }
 
 /// A gate that a parked run waits for.
@@ -468,12 +480,15 @@ pub enum EventKind {
         /// The step.
         step: StepId,
     },
-    /// Processes that outlived their step.
+    /// Processes that a command left running: ended with the step, or beyond our reach.
     Leaked {
         /// The step.
         step: StepId,
-        /// What is known of them.
-        pids: Vec<LeakedProcess>,
+        /// Their process ids.
+        pids: Vec<u32>,
+        /// What is known of each; one without an id held the output open.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        processes: Vec<LeakedProcess>,
     },
     /// A command of a `background` step is over.
     BackgroundEnded {

@@ -116,7 +116,7 @@ fn survivors_are_waited_for_or_ended_before_anything_else() {
     for (word, decided) in [("wait", Outliving::Wait), ("end", Outliving::End)] {
         let mut desk = Desk::new(chain());
         desk.start();
-        desk.survivors.insert(0, vec![LeakedProcess { pid: 7, command: "sleep".into() }]);
+        desk.survivors.insert(0, vec![LeakedProcess { pid: 7, command: "sleep".into(), ended: false }]);
         desk.resumes(vec![(0, Found::Unknown)]);
         assert_eq!(desk.state.gates[&0].words, ["wait", "end"]);
         assert_eq!(desk.refused(answer(&id("a"), "retry", "bob")), RefusalKind::Usage);

@@ -363,7 +363,8 @@ fn end_of_attempt(plan: &Plan, step: usize, attempt: u32, result: AttemptResult)
     let is_undo = plan.steps[step].is_added();
     let mut events = Vec::new();
     if !result.leaked.is_empty() {
-        events.push(EventKind::Leaked { step: id.clone(), pids: result.leaked });
+        let pids = result.leaked.iter().map(|left| left.pid).filter(|pid| *pid > 0).collect();
+        events.push(EventKind::Leaked { step: id.clone(), pids, processes: result.leaked });
     }
     for file in result.artifacts {
         events.push(EventKind::Artifact {

@@ -163,7 +163,7 @@ fn may_be_done(
 fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refusal {
     let id = &plan.steps[step].id;
     let by = may::person(&plan.people, answer);
-    if said_before(state, step, answer, by) {
+    if said_before(plan, state, step, answer, by) {
         return Refusal::unchanged(format!("{by} has said `{}` to `{id}` already", answer.word));
     }
     let asks = plan.steps[step].ask.is_some();
@@ -179,9 +179,10 @@ fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refu
         Status::Pending if kind.is_some() => {
             Refusal::not_allowed(format!("the question of `{id}` isn't open yet"))
         }
-        Status::Ended(outcome) => {
-            Refusal::not_allowed(format!("nothing is asked about `{id}`: it {outcome}"))
-        }
+        Status::Ended(outcome) => Refusal::not_allowed(format!(
+            "nothing is asked about `{id}`: it {}{outcome}",
+            outcome.auxiliary()
+        )),
         Status::Pending | Status::Running(_) | Status::Delayed { .. } => {
             Refusal::not_allowed(format!("nothing is asked about `{id}` now"))
         }
@@ -189,14 +190,17 @@ fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refu
 }
 
 /// Whether the step ended by just this word of just this person.
-fn said_before(state: &RunState, step: usize, answer: &Answer, by: &str) -> bool {
+fn said_before(plan: &Plan, state: &RunState, step: usize, answer: &Answer, by: &str) -> bool {
     if answer.word == "yes" && state.steps[step].asked.as_deref() == Some(by) {
         return true;
     }
     let choice = state.steps[step].result.choice.as_ref();
     let word_fits = match state.steps[step].outcome() {
         Some(Outcome::Succeeded) if choice.is_some() => choice == Some(&answer.word),
-        Some(Outcome::Succeeded) => matches!(answer.word.as_str(), "approve" | "done"),
+        Some(Outcome::Succeeded) => {
+            let is_approval = matches!(plan.steps[step].action.question(), Some((Gate::Approve, _)));
+            answer.word == if is_approval { "approve" } else { "done" }
+        }
         Some(Outcome::Rejected) => answer.word == "reject",
         Some(Outcome::Failed) => answer.word == "failed",
         Some(Outcome::Skipped) => matches!(answer.word.as_str(), "skip" | "no"),

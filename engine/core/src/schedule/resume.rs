@@ -392,7 +392,8 @@ fn decidable(plan: &Plan, state: &RunState, id: &StepId, word: &str) -> Result<u
         Status::Ended(Outcome::Failed | Outcome::Interrupted) | Status::Running(_) => Ok(step),
         Status::Ended(Outcome::Cancelled) if known.was_cut_off() => Ok(step),
         Status::Ended(outcome) => Err(Refusal::usage(format!(
-            "`{id}` {outcome}: only a step that failed or was interrupted can be told to {word}"
+            "`{id}` {}{outcome}: only a step that failed or was interrupted can be told to {word}",
+            outcome.auxiliary()
         ))),
         Status::Pending | Status::Delayed { .. } => {
             Err(Refusal::usage(format!("`{id}` has not started: there is nothing to {word}")))

@@ -166,21 +166,47 @@ pub fn read(dir: &RunDir) -> Result<Replay, JournalError> {
     })
 }
 
-/// When a run's journal was opened first: all that is read is the beginning of
-/// its first line. `None` where that can't be understood.
+/// When a run's journal was opened first, and whether its creation was recorded: all that is read is the beginning
+/// of its first segment. The moment is `None` where that can't be understood.
 ///
 /// # Errors
 /// Where the file can't be opened.
-pub(crate) fn opened_at(dir: &RunDir) -> Result<Option<Moment>, StoreError> {
-    let file = dir.directory().open(&segment_name(1))?;
-    let mut start = String::new();
-    let _ = file.take(OPENED_AT_BYTES).read_to_string(&mut start);
-    let at = start.split_once(",\"at\":\"").and_then(|(_, rest)| rest.split_once('"'));
-    Ok(at.and_then(|(at, _)| at.parse::<jiff::Timestamp>().ok()).map(Moment::from))
+pub(crate) fn opened_at(dir: &RunDir) -> Result<Opened, StoreError> {
+    let mut file = dir.directory().open(&segment_name(1))?;
+    let mut start = Vec::with_capacity(OPENING_BYTES);
+    let mut seen = 0;
+    let mut lines = 0;
+    // The opening and the creation are the first two lines of all.
+    while lines < 2 {
+        match file.by_ref().take(OPENING_BYTES as u64).read_to_end(&mut start) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => lines += memchr::memchr_iter(b'\n', &start[seen..]).count(),
+        }
+        seen = start.len();
+    }
+    let first = String::from_utf8_lossy(&start[..start.len().min(OPENED_AT_BYTES)]);
+    let at = first.split_once(",\"at\":\"").and_then(|(_, rest)| rest.split_once('"'));
+    let at = at.and_then(|(at, _)| at.parse::<jiff::Timestamp>().ok()).map(Moment::from);
+    // Anything but the beginning of an opening is damage, and damage is not passed over.
+    let is_beginning = start.starts_with(FIRST_BYTES) || FIRST_BYTES.starts_with(&start);
+    Ok(Opened { at, is_created: lines >= 2 || !is_beginning })
 }
 
+/// How a run's journal begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// When.
+    pub(crate) at: Option<Moment>,
+    /// Whether the line that creates the run is whole, or may have been.
+    pub(crate) is_created: bool,
+}
+
+/// What every journal begins with.
+const FIRST_BYTES: &[u8] = b"{\"seq\":1,\"at\":\"";
 /// Where `at` of the first line has ended, in bytes.
-const OPENED_AT_BYTES: u64 = 64;
+const OPENED_AT_BYTES: usize = 64;
+/// How much of a journal is read at a time to find its first two lines.
+const OPENING_BYTES: usize = 4096;
 
 /// What reading has come to.
 struct Progress<'a> {

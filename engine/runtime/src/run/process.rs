@@ -345,12 +345,10 @@ pub(super) fn result_of(exit: &Exit, timeout: Option<Duration>, ordered: Option<
             let limit = timeout.map_or_else(String::new, |limit| {
                 format!(" after {}", runbook_core::duration::Duration::from(limit))
             });
-            let still = if leaked.iter().any(|process| process.command != "pipe") {
-                let pids: Vec<String> = leaked.iter().map(|process| process.pid.to_string()).collect();
-                format!("; still running: {}", pids.join(", "))
-            } else {
-                String::new()
-            };
+            let running = leaked.iter().filter(|process| !process.ended && process.pid > 0);
+            let pids: Vec<String> = running.map(|process| process.pid.to_string()).collect();
+            let still =
+                if pids.is_empty() { String::new() } else { format!("; still running: {}", pids.join(", ")) };
             Some((Outcome::Failed, format!("timeout{limit}{still}")))
         }
         // It was told to end; one that succeeded all the same has succeeded.
@@ -372,19 +370,19 @@ pub(super) fn result_of(exit: &Exit, timeout: Option<Duration>, ordered: Option<
     }
 }
 
-/// What outlived the command and couldn't be ended, or held its output open.
+/// What the command left running.
 fn leaked(exit: &Exit) -> Vec<LeakedProcess> {
     let mut leaked: Vec<LeakedProcess> = exit
         .leftovers
         .iter()
-        .filter(|leftover| leftover.fate != Fate::Ended || exit.pipe_held)
         .map(|leftover| LeakedProcess {
             pid: u32::try_from(leftover.pid).unwrap_or(0),
             command: leftover.name.clone(),
+            ended: leftover.fate == Fate::Ended,
         })
         .collect();
     if exit.pipe_held && leaked.is_empty() {
-        leaked.push(LeakedProcess { pid: 0, command: "pipe".into() });
+        leaked.push(LeakedProcess { pid: 0, command: "pipe".into(), ended: false });
     }
     leaked
 }

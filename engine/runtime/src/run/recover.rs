@@ -128,6 +128,7 @@ pub(super) fn named(survivors: &[Survivor]) -> Vec<LeakedProcess> {
         .map(|survivor| LeakedProcess {
             pid: u32::try_from(survivor.identity.pid).unwrap_or(0),
             command: survivor.command.clone(),
+            ended: false,
         })
         .collect()
 }

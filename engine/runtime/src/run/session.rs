@@ -89,6 +89,9 @@ pub enum SessionError {
     /// The journal doesn't begin with the run's creation.
     #[error("the journal doesn't begin with the run's creation")]
     NotCreated,
+    /// The store failed before the creation of the run was recorded: there is no run.
+    #[error("the run could not be recorded, so nothing was started: {0}")]
+    NothingRecorded(String),
     /// Secrets can't be had.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Secrets(Vec<SecretError>),
@@ -167,6 +170,7 @@ impl SessionError {
             | Self::Malformed { .. }
             | Self::Contradiction(_)
             | Self::NotCreated
+            | Self::NothingRecorded(_)
             | Self::RuntimeDirectory(_)
             | Self::Boot(_) => 6,
         }
@@ -422,9 +426,21 @@ impl Held {
     /// Runs a new run.
     ///
     /// # Errors
-    /// Where the machine lacks what every run needs.
+    /// Where the machine lacks what every run needs, and where not even the run's creation can be recorded: then nothing
+    /// was started, and there is no run.
     pub async fn start(self, surroundings: Surroundings<'_>) -> Result<Ending, SessionError> {
-        self.carry_on(surroundings, vec![Input::Started], Vec::new(), std::collections::BTreeMap::new()).await
+        let dir = self.dir.clone();
+        let ending = self.carry_on(surroundings, vec![Input::Started], Vec::new(), BTreeMap::new()).await?;
+        match &ending.store_failure {
+            Some(failure) if ending.summary.summary(dir.run(), false).is_none() => {
+                // What is left of it would only take the room that is missing.
+                if let Err(error) = std::fs::remove_dir_all(dir.path()) {
+                    tracing::warn!(%error, "the folder of a run that never began can't be removed");
+                }
+                Err(SessionError::NothingRecorded(failure.clone()))
+            }
+            _ => Ok(ending),
+        }
     }
 
     async fn carry_on(

@@ -147,6 +147,9 @@ fn refresh(
         Err(error) if error.is_missing() => return Ok(None),
         other => other?,
     };
+    if indexed.is_none() && store.opened(&run)?.is_none() {
+        return Ok(None);
+    }
     // The lock first: what a process that is gone left behind no longer moves.
     let is_held = lock::is_held(&dir)?.is_some();
     let now = tail(&dir)?;

@@ -6,9 +6,10 @@ use runbook_core::moment::Moment;
 
 use super::error::{Family, StoreError};
 use super::index::{self, Filter};
-use super::run_directory::segment_name;
+use super::run_directory::{RunDir, segment_name};
 use super::state_directory::Store;
 use crate::journal;
+use crate::keeper::Witness;
 
 /// The word for the latest of all runs.
 const LAST: &str = "last";
@@ -65,7 +66,7 @@ impl Store {
     pub fn resolve(&self, text: &str) -> Result<RunId, ResolveError> {
         if let Ok(run) = text.parse::<RunId>() {
             return match self.run(&run) {
-                Ok(dir) if dir.directory().stat(&segment_name(1))?.is_some() => Ok(run),
+                Ok(_) if self.opened(&run)?.is_some() => Ok(run),
                 Ok(_) => Err(ResolveError::Unknown { text: text.to_owned() }),
                 Err(error) if error.is_missing() => Err(ResolveError::Unknown { text: text.to_owned() }),
                 Err(error) => Err(error.into()),
@@ -127,9 +128,9 @@ impl Store {
         Ok(best.map(|(_, run)| run))
     }
 
-    /// When a run's journal was opened first; `None` where it has none. One
-    /// that can't be read still is a run, opened at an unknown time.
-    fn opened(&self, run: &RunId) -> Result<Option<i64>, StoreError> {
+    /// When a run's journal was opened first; `None` where it has none, or where the process was gone before the run's
+    /// creation was recorded: nothing of it ever started. One that can't be read still is a run, opened at an unknown time.
+    pub(super) fn opened(&self, run: &RunId) -> Result<Option<i64>, StoreError> {
         let dir = match self.run(run) {
             Err(error) if error.is_missing() => return Ok(None),
             other => other?,
@@ -137,6 +138,18 @@ impl Store {
         if dir.directory().stat(&segment_name(1))?.is_none() {
             return Ok(None);
         }
-        Ok(Some(journal::opened_at(&dir)?.map_or(i64::MIN, Moment::as_millis)))
+        let opened = journal::opened_at(&dir)?;
+        if !opened.is_created && !has_witnesses(&dir) {
+            return Ok(None);
+        }
+        Ok(Some(opened.at.map_or(i64::MIN, Moment::as_millis)))
+    }
+}
+
+/// Whether a command of the run was ever started: then its journal has lost records, and is no leftover.
+fn has_witnesses(dir: &RunDir) -> bool {
+    match Witness::open(&dir.witness_path()) {
+        Ok(witness) => witness.used_slots(0).map_or(true, |used| !used.is_empty()),
+        Err(error) => error.source.kind() != std::io::ErrorKind::NotFound,
     }
 }

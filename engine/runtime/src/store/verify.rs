@@ -4,11 +4,11 @@
 //! the plan is held against what the journal says of it. Findings are
 //! collected, none ends the check.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 use indexmap::IndexMap;
-use runbook_core::event::{Event, EventKind, Identity, Outcome};
+use runbook_core::event::{Event, EventKind, Gate, Identity, Outcome};
 use runbook_core::id::StepId;
 use runbook_core::plan::{People, Plan};
 use serde::Serialize;
@@ -225,14 +225,25 @@ impl Check<'_> {
 
     fn answers(&mut self, events: &[Event]) {
         let people = self.people();
+        let mut options: HashMap<&StepId, &[String]> = HashMap::new();
         for event in events {
-            let EventKind::GateAnswered { step, answer, by, identity, file: Some(file), .. } = &event.kind
-            else {
-                continue;
-            };
-            let shown = format!("{INBOX}/{file}");
-            if let Err(what) = self.answer(file, (step, answer, by), *identity, &people) {
-                self.problem(shown, what);
+            match &event.kind {
+                EventKind::GateOpened { step, gate: Gate::Choose, words, .. } => {
+                    options.insert(step, words);
+                }
+                EventKind::GateAnswered { step, answer, by, identity, file: Some(file), .. } => {
+                    let recorded = Recorded {
+                        step,
+                        word: answer,
+                        options: options.get(step).copied().unwrap_or_default(),
+                        by,
+                        identity: *identity,
+                    };
+                    if let Err(what) = self.answer(file, &recorded, &people) {
+                        self.problem(format!("{INBOX}/{file}"), what);
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -244,14 +255,8 @@ impl Check<'_> {
         plan.map(|plan| plan.people).unwrap_or_default()
     }
 
-    fn answer(
-        &self,
-        file: &str,
-        recorded: (&StepId, &str, &str),
-        identity: Identity,
-        people: &People,
-    ) -> Result<(), String> {
-        let (step, word, by) = recorded;
+    fn answer(&self, file: &str, recorded: &Recorded<'_>, people: &People) -> Result<(), String> {
+        let Recorded { step, word, by, identity, .. } = *recorded;
         let name: FileName = file.parse().map_err(|error: inbox::InvalidFileName| error.to_string())?;
         let received = inbox::read(self.dir, &name).map_err(|error| {
             if error.is_missing() { "is missing".to_owned() } else { format!("can't be checked: {error}") }
@@ -275,13 +280,38 @@ impl Check<'_> {
             }
         }
         match content {
-            Request::Answer(answer) if answer.step == *step && answer.word == word => Ok(()),
+            Request::Answer(answer) if answer.step == *step && recorded.is_meant_by(&answer.word) => Ok(()),
             Request::Answer(answer) => Err(format!(
                 "says `{}` to {}, but the journal says `{word}` to {step}",
                 answer.word, answer.step
             )),
             Request::Cancel(_) | Request::Note(_) => Err("is no answer".to_owned()),
         }
+    }
+}
+
+/// An answer as the journal has it.
+#[derive(Clone, Copy)]
+struct Recorded<'a> {
+    step: &'a StepId,
+    word: &'a str,
+    /// What there was to choose from; empty for other questions.
+    options: &'a [String],
+    by: &'a str,
+    identity: Identity,
+}
+
+impl Recorded<'_> {
+    /// Whether the word that was written means the one that was recorded. An option may be written as its number; a name
+    /// wins over a number.
+    fn is_meant_by(&self, written: &str) -> bool {
+        if written == self.word {
+            return true;
+        }
+        let number =
+            written.parse::<usize>().ok().filter(|_| !self.options.iter().any(|name| name == written));
+        let option = number.and_then(|number| self.options.get(number.checked_sub(1)?));
+        option.is_some_and(|option| option == self.word)
     }
 }
 
