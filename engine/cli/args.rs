@@ -8,8 +8,8 @@ use runbook_core::event::AheadAnswer;
 use runbook_core::id::StepId;
 
 use crate::commands::{
-    answer, cancel, completions, doctor, init, list, lock, logs, man, new, note, plan, resume, rollback, run,
-    runs, schema, show, status, test, validate, verify, watch,
+    answer, cancel, completions, doctor, gc, init, list, lock, logs, man, new, note, plan, resume, rollback,
+    run, runs, schema, show, status, test, validate, verify, watch,
 };
 
 /// Runs operations procedures: a YAML graph of checks, commands and approvals, with a recorded, resumable run log.
@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Test(test::Options),
     /// Whether a run's record is as it was written
     Verify(verify::Options),
+    /// Delete old finished runs
+    Gc(gc::Options),
     /// The JSON Schema of runbooks
     Schema(schema::Options),
     /// Start a runbook
@@ -88,7 +90,7 @@ pub(crate) enum Command {
 }
 
 /// The commands of the contract that later versions have.
-const LATER: &[&str] = &["report", "diff", "stats", "lint", "graph", "import", "export", "gc", "serve"];
+const LATER: &[&str] = &["report", "diff", "stats", "lint", "graph", "import", "export", "serve"];
 
 /// Whether later versions have this command.
 pub(crate) fn comes_later(command: &str) -> bool {

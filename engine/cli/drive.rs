@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use runbook_core::document::model::Keep;
 use runbook_core::event::{AheadAnswer, Gate, Outcome, RunOutcome};
 use runbook_core::plan::{OnFailure, Plan};
 use runbook_core::schedule::{Attendance, Refusal, RefusalKind, ResumeRequest, plan_adoption, plan_resume};
@@ -21,6 +22,7 @@ use crate::commands::rollback;
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
 use crate::exit_code;
+use crate::keeping;
 use crate::prompt::TerminalOperator;
 use crate::report::wording::harmless;
 use crate::report::{Closing, Reporter, Screen};
@@ -90,6 +92,8 @@ pub(crate) struct Start<'a> {
     pub(crate) plan: Plan,
     /// The runbook's text.
     pub(crate) text: &'a str,
+    /// How long runs of its project are kept.
+    pub(crate) keep: Keep,
     /// What it keeps from outside.
     pub(crate) environment: Environment,
     /// Whether somebody can be asked.
@@ -108,6 +112,7 @@ pub(crate) async fn start(
 ) -> Result<u8, CommandError> {
     let outside = run::outside();
     let store = context.store()?;
+    let root = start.environment.root.clone();
     let new = NewRun {
         plan: start.plan,
         runbook_text: start.text,
@@ -126,12 +131,15 @@ pub(crate) async fn start(
         other => other?,
     };
     let dir = held.dir.clone();
+    let expired = keeping::apply(&store, &root, &start.keep);
     let screen = Screen::new(context.console.clone());
     let operator = operator(context, &screen);
     // The latest run of all is this one: the shortest name for it.
     let mut reporter = Reporter::new(context, &screen, "last");
     let surroundings = surroundings(context, helper, store, &mut reporter, &*operator)?;
-    let ending = held.start(surroundings).await?;
+    let ending = held.start(surroundings).await;
+    keeping::tell(context, &expired);
+    let ending = ending?;
     finish(context, &mut reporter, &dir, &ending, "last")
 }
 

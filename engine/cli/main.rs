@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod exit_code;
 mod find;
+mod keeping;
 mod plan_file;
 mod planning;
 mod prompt;
@@ -81,6 +82,7 @@ fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
         Command::Validate(options) => commands::validate::execute(context, &options),
         Command::Test(options) => commands::test::execute(context, &options),
         Command::Verify(options) => commands::verify::execute(context, &options),
+        Command::Gc(options) => commands::gc::execute(context, &options),
         Command::Schema(options) => commands::schema::execute(context, &options),
         Command::New(options) => commands::new::execute(context, &options),
         Command::Init(options) => commands::init::execute(context, &options),

@@ -6,12 +6,14 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use runbook_core::document::model::Keep;
 use runbook_core::plan::{PLAN_FORMAT, Plan};
 use runbook_runtime::run::{inputs_since_planning, plan_digest, plan_text};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::planning;
 use crate::report::wording::harmless;
 
 /// The version of the file's own format.
@@ -51,6 +53,8 @@ pub(crate) struct Frozen {
     pub(crate) root: PathBuf,
     /// The runbook's file.
     pub(crate) file: PathBuf,
+    /// How long its project keeps runs, as it says now.
+    pub(crate) keep: Keep,
 }
 
 impl PlanFile {
@@ -185,7 +189,11 @@ fn located(context: &Context, content: PlanFile) -> Result<Frozen, CommandError>
     let named = if context.global.dir.is_some() { here() } else { None };
     let found = named.or_else(|| root.is_dir().then(|| root.clone())).or_else(here);
     match found {
-        Some(root) => Ok(Frozen { plan, text, file: root.join(&below), root }),
+        Some(root) => {
+            let file = root.join(&below);
+            let keep = planning::keep_beside(&root, &file);
+            Ok(Frozen { plan, text, file, root, keep })
+        }
         None => Err(CommandError::usage(format!(
             "the plan was made in {}, which is not on this machine, and there is no {} here",
             root.display(),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use runbook_core::diagnostic::Diagnostics;
-use runbook_core::document::model::{Choices, Project, Runbook};
+use runbook_core::document::model::{Choices, Keep, Project, Runbook};
 use runbook_core::document::yaml::source_of_bytes;
 use runbook_core::document::{parse, parse_params_file, parse_project};
 use runbook_core::plan::{
@@ -90,6 +90,18 @@ pub(crate) fn load(context: &Context, file: RunbookFile) -> Result<(Option<Loade
 /// The folder of runbooks: the name is the path below it, so it is as far above the file.
 fn folder_of(file: &RunbookFile) -> Option<&Path> {
     file.path.ancestors().nth(file.name.split('/').count())
+}
+
+/// How long a project keeps its runs, where a plan of it is run without its files being read.
+pub(crate) fn keep_beside(root: &Path, file: &Path) -> Keep {
+    let folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(root));
+    let text = folders
+        .map(|folder| folder.join(PROJECT))
+        .find(|path| path.is_file())
+        .and_then(|path| std::fs::read(path).ok());
+    let source = text.and_then(|bytes| source_of_bytes(PROJECT, &bytes).ok());
+    let project = source.and_then(|source| parse_project(&source).0);
+    project.map(|project| project.keep).unwrap_or_default()
 }
 
 /// Reads a file as text; what is no text is a finding.

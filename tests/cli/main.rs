@@ -16,6 +16,7 @@ mod examples;
 mod exit_codes;
 mod failure;
 mod gates;
+mod gc;
 mod guards;
 mod order;
 mod outcomes;

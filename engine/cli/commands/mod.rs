@@ -5,6 +5,7 @@ pub(crate) mod cancel;
 pub(crate) mod completions;
 mod deliver;
 pub(crate) mod doctor;
+pub(crate) mod gc;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod lock;

@@ -44,13 +44,14 @@ pub(crate) struct Parameters {
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     let helper = drive::helper()?;
-    let Frozen { plan, text, root, file } = options.frozen(context)?;
+    let Frozen { plan, text, root, file, keep } = options.frozen(context)?;
     let ahead = context.global.ahead();
     check_ahead(&plan, &ahead, &current_user())?;
     let environment = Environment::take(&plan, &root, &file, &run::outside());
     let start = drive::Start {
         plan,
         text: &text,
+        keep,
         environment,
         interactive: drive::is_attended(context),
         ahead,
@@ -88,7 +89,8 @@ impl Options {
         }
         let loaded = planning::load_or_say(context, self.name.as_deref().unwrap_or_default())?;
         let plan = planning::plan(context, &loaded, &self.parameters)?;
+        let keep = loaded.project.map(|(_, project)| project.keep).unwrap_or_default();
         let RunbookFile { root, path, .. } = loaded.file;
-        Ok(Frozen { plan, text: loaded.source.text().to_owned(), root, file: path })
+        Ok(Frozen { plan, text: loaded.source.text().to_owned(), root, file: path, keep })
     }
 }

@@ -256,6 +256,14 @@ fn append(store: &Store, summaries: &[Summary]) -> Result<(), StoreError> {
     file.write_all(&text).map_err(failed)
 }
 
+/// Writes the index anew, without the runs that are gone.
+///
+/// # Errors
+/// Where it can't be written; nothing is lost by ignoring that.
+pub(super) fn renew(store: &Store) -> Result<(), StoreError> {
+    compact(store, &store.run_names()?)
+}
+
 /// Writes the index anew: one line for each run that still is there.
 fn compact(store: &Store, names: &[String]) -> Result<(), StoreError> {
     let root = store.root();

@@ -14,6 +14,7 @@ pub mod lock;
 mod mode;
 pub mod named_lock;
 mod new_files;
+pub mod old;
 mod resolve;
 mod run_directory;
 mod share;
