@@ -11,6 +11,7 @@ mod checks;
 mod comfort;
 mod deployment;
 mod diagnostics;
+mod done_when;
 mod environment;
 mod examples;
 mod exit_codes;

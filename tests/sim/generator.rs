@@ -88,8 +88,16 @@ fn script() -> impl Strategy<Value = Script> {
         1 => Just("failed"),
         1 => Just("abort"),
     ];
-    (endings(), reply, when, prop::bool::weighted(0.97), decision).prop_map(
-        |(endings, reply, when, renders, decision)| Script { endings, reply, when, renders, decision },
+    let done = prop_oneof![6 => Just(Some(false)), 2 => Just(Some(true)), 1 => Just(None)];
+    (endings(), reply, when, prop::bool::weighted(0.97), done, decision).prop_map(
+        |(endings, reply, when, renders, done, decision)| Script {
+            endings,
+            reply,
+            when,
+            renders,
+            done,
+            decision,
+        },
     )
 }
 
@@ -161,6 +169,9 @@ fn build(index: usize, main: usize, draft: Draft) -> (Step, Script) {
     if !finally && step.action.question().is_none() && spice < 5 {
         let undo = if spice == 0 { plans::manual(&[]) } else { plans::run() };
         step.undo = plans::undo(undo, spice % 2 == 0);
+    }
+    if spice >= 5 && !matches!(step.action, Action::Approve(_)) {
+        step.done_when = Some(Box::new(plans::probe()));
     }
     step.when = (script.when != Ok(true)).then(|| "params.x".to_owned());
     if step.action.question().is_none() {

@@ -26,6 +26,8 @@ struct Seen {
     cut_off: bool,
     /// A person lets it run again from here on.
     is_rewound: bool,
+    /// What `done_when` said since it last started.
+    done: Option<Option<bool>>,
 }
 
 /// The events so far.
@@ -110,6 +112,11 @@ impl Watch {
                     self.why_holds(plan, i, why);
                 }
                 let step = &mut self.steps[i];
+                assert!(
+                    plan.steps[i].done_when.is_none() || step.started > 0 || step.done != Some(Some(true)),
+                    "{kind:?}: it is done already"
+                );
+                step.done = None;
                 step.started += 1;
                 step.running = true;
                 step.delayed = false;
@@ -152,6 +159,16 @@ impl Watch {
             (EventKind::StepSkipped { .. }, Some(i)) => self.end_without(i, Outcome::Skipped),
             (EventKind::StepBlocked { .. }, Some(i)) => self.end_without(i, Outcome::Blocked),
             (EventKind::StepCancelled { .. }, Some(i)) => self.end_without(i, Outcome::Cancelled),
+            (EventKind::DoneChecked { attempt, done, .. }, Some(i)) => {
+                let step = &mut self.steps[i];
+                assert!(plan.steps[i].done_when.is_some() && *attempt == step.started, "{kind:?}");
+                assert!(matches!(step.outcome, None | Some(Outcome::Interrupted)), "{kind:?}");
+                assert!(step.gate.is_none() && !step.running, "{kind:?}: something else decides");
+                step.done = Some(*done);
+                if step.outcome.is_some() && *done == Some(true) {
+                    step.outcome = Some(Outcome::Succeeded);
+                }
+            }
             (EventKind::RetryScheduled { .. }, Some(i)) => {
                 assert_eq!(self.steps[i].outcome, Some(Outcome::Failed), "{kind:?}");
                 self.steps[i].delayed = true;
@@ -306,6 +323,7 @@ impl Watch {
             restarts && main_is_over && plan.steps.iter().any(|step| step.finally || step.undo.is_some());
         for (j, other) in self.steps.iter().enumerate() {
             let declared = other.never_started
+                || other.done == Some(Some(false))
                 || plan.steps[j].action.is_repeatable()
                 || plan.steps[j].action.is_background()
                 || plan.steps[j].on_interrupt == OnInterrupt::Rerun;
@@ -339,6 +357,8 @@ impl Watch {
             seen.delayed && step.retry.is_some()
         } else if why == "on_interrupt: rerun" {
             interrupted && step.on_interrupt == OnInterrupt::Rerun
+        } else if why == "done_when: it did not take effect" {
+            interrupted && seen.done == Some(Some(false))
         } else if why.starts_with("a check changes nothing") {
             interrupted && step.action.is_repeatable()
         } else if why == "it had never started" {

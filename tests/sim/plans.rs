@@ -34,7 +34,7 @@ pub(crate) fn check() -> Action {
     Action::Check(probe())
 }
 
-fn probe() -> Check {
+pub(crate) fn probe() -> Check {
     Check {
         probe: Probe::Tcp("localhost:1".into()),
         expect: Vec::new(),

@@ -51,6 +51,8 @@ pub(crate) struct Simulator<'a> {
     dice: Dice,
     weather: Weather,
     end_backgrounds: bool,
+    /// Steps whose `done_when` is looked at.
+    looks: BTreeSet<usize>,
 }
 
 pub(crate) fn created(ahead: Vec<AheadAnswer>) -> EventKind {
@@ -113,6 +115,7 @@ enum Happening {
     Answers(usize),
     TimePasses(Moment),
     SurvivorsGo(usize),
+    Looks(usize),
     BackgroundsEnd,
     Resumes,
     Stops,
@@ -174,6 +177,7 @@ impl<'a> Simulator<'a> {
             dice: Dice(seed),
             weather,
             end_backgrounds: false,
+            looks: BTreeSet::new(),
         }
     }
 
@@ -207,6 +211,7 @@ impl<'a> Simulator<'a> {
             self.batches.push(self.log.len());
         }
         self.end_backgrounds = decision.end_backgrounds;
+        self.looks = decision.wishes.looks.iter().copied().collect();
         for event in &decision.events {
             self.put_into_effect(event);
         }
@@ -294,6 +299,7 @@ impl<'a> Simulator<'a> {
             )
             || state.waits.iter().any(|step| self.wait_end(*step) > self.now)
             || self.end_backgrounds
+            || !self.looks.is_empty()
             || (!state.outliving.is_empty() && !self.survivors.is_empty())
             || (!state.gates.is_empty() && self.attendance != Attendance::Nobody);
         assert!(rests || goes_on, "the run is stuck:\n{}", self.tell());
@@ -369,6 +375,7 @@ impl<'a> Simulator<'a> {
             return options;
         }
         options.extend(self.state.outliving.keys().map(|step| Happening::SurvivorsGo(*step)));
+        options.extend(self.looks.iter().map(|step| Happening::Looks(*step)));
         if self.end_backgrounds {
             options.push(Happening::BackgroundsEnd);
         }
@@ -407,6 +414,7 @@ impl<'a> Simulator<'a> {
                 self.survivors.remove(&step);
                 self.input(Input::Tick);
             }
+            Happening::Looks(step) => self.look(step),
             Happening::BackgroundsEnd => {
                 for step in self.state.backgrounds.clone() {
                     self.input(Input::BackgroundEnded { step, expected: true, reason: "ended".into() });
@@ -426,6 +434,20 @@ impl<'a> Simulator<'a> {
                 self.input(Input::BackgroundEnded { step, expected: false, reason: "exit 1".into() });
             }
         }
+    }
+
+    /// Before the first attempt the script tells; after an interruption it may have taken effect or not.
+    fn look(&mut self, step: usize) {
+        let attempt = self.state.steps[step].attempts;
+        let done = if self.state.interrupted.contains(&step) {
+            [Some(true), Some(false), Some(false), None][self.dice.roll(4)]
+        } else {
+            self.scripts[step].done
+        };
+        // Whether the attempt would have succeeded is another matter.
+        self.diverged |= self.state.interrupted.contains(&step) && done == Some(true);
+        let reason = (done != Some(true)).then(|| "connection refused".to_owned());
+        self.input(Input::Looked { step, attempt, done, reason });
     }
 
     fn resume(&mut self, found: Vec<(usize, Found)>) {

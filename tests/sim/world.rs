@@ -57,6 +57,8 @@ pub(crate) struct Script {
     pub(crate) reply: Reply,
     pub(crate) when: Result<bool, String>,
     pub(crate) renders: bool,
+    /// What `done_when` says before anything was tried.
+    pub(crate) done: Option<bool>,
     /// What is answered when it isn't known how it ended.
     pub(crate) decision: &'static str,
 }
@@ -68,6 +70,7 @@ impl Default for Script {
             reply: Reply::Yes,
             when: Ok(true),
             renders: true,
+            done: Some(false),
             decision: "retry",
         }
     }

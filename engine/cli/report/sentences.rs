@@ -99,6 +99,22 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
                 harmless(reason)
             ))
         }
+        EventKind::DoneChecked { step, attempt: 1.., done: Some(true), .. } => {
+            let (sign, colour) = signs.of(Outcome::Succeeded);
+            Some(format!(
+                "{} {} succeeded: it took effect before it was interrupted (done_when)\n",
+                styled(colour, sign),
+                styled(STRONG, step)
+            ))
+        }
+        EventKind::DoneChecked { step, attempt: 1.., done, reason } => {
+            let why = reason.as_deref().map_or_else(String::new, |why| format!(": {}", harmless(why)));
+            let found = match done {
+                Some(_) => "did not take effect and is done again (done_when)",
+                None => "is not known to have taken effect (done_when)",
+            };
+            note(signs.again, &format!("{step} {found}{why}"))
+        }
         EventKind::RetryScheduled { step, delay_ms, .. } => {
             note(signs.again, &format!("{step} is tried again in {}", millis(*delay_ms)))
         }

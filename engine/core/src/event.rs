@@ -452,6 +452,19 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// Whether the step's `done_when` holds: looked at before its first attempt, and of a step of which it
+    /// isn't known how it ended.
+    DoneChecked {
+        /// The step.
+        step: StepId,
+        /// How many attempts there were before.
+        attempt: u32,
+        /// Whether it is done; none where nothing could be measured.
+        done: Option<bool>,
+        /// Why it is not, or why that isn't known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// A failed attempt is followed by another.
     RetryScheduled {
         /// The step.
@@ -880,6 +893,7 @@ impl EventKind {
             | Self::StepBlocked { step, .. }
             | Self::StepCancelled { step, .. }
             | Self::RetryScheduled { step, .. }
+            | Self::DoneChecked { step, .. }
             | Self::Sample { step, .. }
             | Self::DeadlinePassed { step }
             | Self::Leaked { step, .. }

@@ -19,7 +19,6 @@ const TOP: &[Refused<Runbook>] = &[
 const DEFAULTS: &[Refused<Runbook>] = &[("on", None, |runbook| runbook.defaults.on.is_some())];
 
 const STEP: &[Refused<Step>] = &[
-    ("done_when", None, |step| step.done_when.is_some()),
     ("on", None, |step| step.on.is_some()),
     ("interactive", None, |step| matches!(&step.action, Action::Run(run) if run.interactive)),
 ];

@@ -10,6 +10,7 @@
 mod answers;
 mod judge;
 mod names;
+mod policy;
 mod rehearse;
 mod report;
 mod stubs;

@@ -1,10 +1,11 @@
 //! An engine whose journal is a list, whose clock is a number and whose processes are entries in a table.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::answers::{Answers, EXPIRED, SOMEBODY, Said};
 use super::judge::{Seen, mismatches};
+use super::policy::settled;
 use super::report::Report;
 use super::stubs::{Found as FoundStub, Stubs};
 use super::timeline::timeline;
@@ -14,8 +15,8 @@ use crate::document::model::Scenario;
 use crate::event::{EventKind, Gate};
 use crate::id::{RunId, StepId};
 use crate::moment::Moment;
-use crate::plan::{Action, Outside, Plan, ROLLBACK, Rollback};
-use crate::render::{Recorded, RunFacts, Stream, Texts};
+use crate::plan::{Action, Outside, Plan};
+use crate::render::{Recorded, RunFacts, SecretView, Stream, Texts};
 use crate::schedule::{Attendance, Circumstances, Found, Input, LockStanding, advance, next_due};
 use crate::state::{IllegalEvent, RunState, Status};
 
@@ -32,7 +33,7 @@ const INPUTS_MAX: usize = 100_000;
 #[must_use]
 pub fn rehearse(plan: &Arc<Plan>, scenario: &Scenario) -> Report {
     let start = moment(scenario).unwrap_or_else(|| Moment::from_millis(START_MS));
-    let plan = &with_nobody_to_ask_about_rollback(plan, scenario);
+    let plan = &settled(plan, &Answers::new(scenario));
     let mut rehearsal = Rehearsal::new(plan, scenario, start);
     let refused = outside_window(plan, start);
     if refused.is_none()
@@ -41,14 +42,6 @@ pub fn rehearse(plan: &Arc<Plan>, scenario: &Scenario) -> Report {
         rehearsal.errors.push(format!("the scheduler decided what can't be: {illegal} (this is a bug)"));
     }
     rehearsal.report(refused)
-}
-
-/// `rollback: ask` without anyone to ask is `manual` (`language.md` §8): where the scenario has no answer, nobody is there.
-fn with_nobody_to_ask_about_rollback(plan: &Arc<Plan>, scenario: &Scenario) -> Arc<Plan> {
-    if plan.rollback != Rollback::Ask || scenario.answers.keys().any(|name| *name == ROLLBACK) {
-        return Arc::clone(plan);
-    }
-    Arc::new(Plan { rollback: Rollback::Manual, ..Plan::clone(plan) })
 }
 
 /// The moment at which a scenario starts.
@@ -188,9 +181,9 @@ impl<'s> Rehearsal<'s> {
 
     /// One input: decided, and put into effect.
     fn input(&mut self, input: Input) -> Result<Option<String>, IllegalEvent> {
-        let mut input = Some(input);
+        let mut inputs = VecDeque::from([input]);
         let mut refusal = None;
-        while let Some(next) = input.take() {
+        while let Some(next) = inputs.pop_front() {
             let survivors = BTreeMap::new();
             let circumstances = Circumstances {
                 now: self.now,
@@ -213,30 +206,57 @@ impl<'s> Rehearsal<'s> {
             // No other run holds what this one wants.
             for (step, _, _) in decision.wishes.locks {
                 self.locks.insert(step, LockStanding::Taken);
-                input = Some(Input::Tick);
+                inputs.push_back(Input::Tick);
             }
+            inputs.extend(decision.wishes.looks.into_iter().map(|step| self.look(step)));
         }
         Ok(refusal)
     }
 
+    /// What the step's stub says to its `done_when`: a crash that it rehearses comes before it is done.
+    fn look(&self, step: usize) -> Input {
+        let known = &self.state.plan.steps[step];
+        let stubs = match self.stubs.of(&known.id) {
+            FoundStub::Given(stubs) => stubs,
+            FoundStub::Succeeds | FoundStub::Missing => &[],
+        };
+        let attempt = self.state.steps[step].attempts;
+        let done = stubs.iter().any(|stub| stub.done && (attempt > 0 || !stub.interrupted));
+        let secret = |_: &str| Some("secret".to_owned());
+        let rendered = known.done_when.as_deref().map_or(Ok(()), |check| {
+            let secrets = SecretView::Real(&secret);
+            self.texts.probe(&self.state.plan, &self.state, step, check, &secrets).map(|_| ())
+        });
+        match rendered {
+            Ok(()) => Input::Looked { step, attempt, done: Some(done), reason: None },
+            Err(error) => {
+                let reason = Some(format!("template: done_when: {error}"));
+                Input::Looked { step, attempt, done: None, reason }
+            }
+        }
+    }
+
     fn put_into_effect(&mut self, event: &EventKind) {
-        let (step, attempt, undo) = match event {
-            EventKind::StepStarted { step, attempt, .. } => (step, attempt, false),
-            EventKind::UndoStarted { step, attempt, .. } => (step, attempt, true),
-            EventKind::AttemptReissued { step, attempt, undo, .. } => (step, attempt, *undo),
+        let (index, step, attempt) = match event {
+            EventKind::StepStarted { step, attempt, .. }
+            | EventKind::AttemptReissued { step, attempt, undo: false, .. } => {
+                (self.state.index_of(step), step, attempt)
+            }
+            EventKind::UndoStarted { step, attempt, .. }
+            | EventKind::AttemptReissued { step, attempt, undo: true, .. } => {
+                (self.state.index_of(step).and_then(|step| self.state.undo_of(step)), step, attempt)
+            }
             _ => return,
         };
-        let index = self.state.index_of(step);
-        let Some(index) = (if undo { index.and_then(|step| self.state.undo_of(step)) } else { index }) else {
-            return;
-        };
+        let Some(index) = index else { return };
         let runs =
             matches!(&self.state.steps[index].status, Status::Running(running) if running.number == *attempt);
         if !runs || !self.state.plan.steps[index].action.takes_slot() {
             return;
         }
-        // What is stubbed is the step; what takes it back just succeeds.
-        let stub = if undo { FoundStub::Succeeds } else { self.stubs.of(step) };
+        // What undoes a step has no stub of its own: it succeeds, with all its texts rendered.
+        let is_undo = self.state.plan.steps[index].is_added();
+        let stub = if is_undo { FoundStub::Succeeds } else { self.stubs.of(step) };
         if matches!(stub, FoundStub::Missing) {
             self.unstubbed.insert(step.clone());
         }

@@ -35,6 +35,14 @@ fn words(event: &EventKind, state: &RunState) -> Option<String> {
         EventKind::StepSkipped { reason, .. } => format!("skipped: {reason}"),
         EventKind::StepBlocked { needs, .. } => format!("blocked by {needs}"),
         EventKind::StepCancelled { reason, .. } => format!("cancelled: {reason}"),
+        EventKind::DoneChecked { attempt: 1.., done, .. } => match done {
+            Some(true) => "it had taken effect".into(),
+            Some(false) => "it had not taken effect".into(),
+            None => "whether it had taken effect can't be seen".into(),
+        },
+        EventKind::UndoStarted { attempt, why, .. } if *attempt > 1 => {
+            because(format!("undo, attempt {attempt}"), why)
+        }
         EventKind::RetryScheduled { delay_ms, .. } => {
             let delay = crate::duration::Duration::from(std::time::Duration::from_millis(*delay_ms));
             format!("tried again in {delay}")

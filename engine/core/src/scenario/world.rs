@@ -367,6 +367,7 @@ impl Stub {
             stderr: None,
             outputs: crate::document::text::Named::default(),
             interrupted: false,
+            done: false,
             duration: None,
             sample: crate::document::model::Sample::default(),
         }

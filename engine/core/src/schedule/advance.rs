@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::follow::{NEVER_STARTED, Phase, Standing, follow, follow_unattended, phase, standing};
+use super::follow::{NEVER_STARTED, Phase, follow, follow_unattended, phase, standing};
 use super::gate;
 use super::guard::is_guarded;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
@@ -87,6 +87,7 @@ impl Deciding<'_, '_> {
             }
             Input::Cancelled { by, reason, undo } => self.cancelled(by, reason, undo),
             Input::Finished { step, attempt, result } => self.finished(step, attempt, *result),
+            Input::Looked { step, attempt, done, reason } => self.looked(step, attempt, done, reason),
             Input::Answered(answer) => self.answered(&answer),
             Input::Resumed {
                 by,
@@ -193,6 +194,28 @@ impl Deciding<'_, '_> {
             delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
             due_at: self.circumstances.now.after(delay),
         }))
+    }
+
+    /// What `done_when` says, unless something else has decided about the step meanwhile.
+    fn looked(
+        &mut self,
+        step: usize,
+        attempt: u32,
+        done: Option<bool>,
+        reason: Option<String>,
+    ) -> Result<(), IllegalEvent> {
+        let state = &*self.state;
+        let known = &state.steps[step];
+        let open = known.attempts == attempt
+            && (known.status == Status::Pending || state.interrupted.contains(&step))
+            && !state.gates.contains_key(&step)
+            && !state.settled.contains_key(&step);
+        let rests = state.outcome.is_some() || state.parked.is_some() || state.stopped.is_some();
+        if !open || rests {
+            return Ok(());
+        }
+        let step = state.plan.steps[step].id.clone();
+        self.record([EventKind::DoneChecked { step, attempt, done, reason }])
     }
 
     fn answered(&mut self, answer: &Answer) -> Result<(), IllegalEvent> {
@@ -337,9 +360,11 @@ impl Deciding<'_, '_> {
             };
             return self.finished(step, attempt, result);
         }
-        let undecided = self.state.interrupted.iter().any(|other| {
-            standing(&self.state.plan, self.state, *other, self.circumstances) == Standing::Undecided
-        });
+        let undecided = self
+            .state
+            .interrupted
+            .iter()
+            .any(|other| standing(&self.state.plan, self.state, *other, self.circumstances).is_open());
         let later = undecided
             || !self.state.needs_are_met(step)
             || is_guarded(&self.state.plan, self.state, step)

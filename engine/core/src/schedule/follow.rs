@@ -1,5 +1,6 @@
 //! What follows from the state alone, one round at a time.
 
+use super::done;
 use super::gate;
 use super::guard::Wishes;
 use super::input::{Attendance, Circumstances, LockStanding};
@@ -32,8 +33,17 @@ pub(super) enum Standing {
     Moot,
     /// It is done again, and why that may be, unless the run ends.
     Declared(&'static str),
+    /// Its `done_when` is being looked at, and decides.
+    Looked,
     /// A person decides, or processes of it still run.
     Undecided,
+}
+
+impl Standing {
+    /// Whether nothing else starts before it is known what becomes of the step.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Self::Looked | Self::Undecided)
+    }
 }
 
 /// What follows in one round.
@@ -95,6 +105,8 @@ pub(super) fn standing(
         Standing::Declared("it had never started")
     } else if declared.is_added() {
         Standing::Undecided
+    } else if let Some(standing) = done::of_interrupted(plan, state, step) {
+        standing
     } else if declared.action.is_repeatable() {
         Standing::Declared(match declared.action {
             Action::Http(_) => "a request that changes nothing is sent again",
@@ -125,7 +137,7 @@ pub(super) fn phase(
     let is_main = |step: &usize| Phase::of(&plan.steps[*step]) == Phase::Main;
     let goes_on = |step: &usize| match standing(plan, state, *step, circumstances) {
         Standing::Moot => false,
-        Standing::Undecided => true,
+        Standing::Looked | Standing::Undecided => true,
         Standing::Declared(_) => !is_halting(plan, state, Phase::Main),
     };
     // What has passed already and only starts again is brought up for what is still to come.
@@ -167,10 +179,8 @@ pub(super) fn follow(
     if !asked.is_empty() {
         return asked.into();
     }
-    let undecided = state
-        .interrupted
-        .iter()
-        .any(|step| standing(plan, state, *step, circumstances) == Standing::Undecided);
+    let undecided =
+        state.interrupted.iter().any(|step| standing(plan, state, *step, circumstances).is_open());
     let phase = phase(plan, state, attendance, circumstances);
     let mut wishes = Wishes::default();
     let halting = Halting::of(plan, state);
@@ -192,8 +202,13 @@ pub(super) fn follow(
     let outlived = state.outliving.keys().any(|step| survives(circumstances, *step));
     let retries = !undecided
         && state.delayed.iter().any(|step| state.needs_are_met(*step) && !state.gates.contains_key(step));
-    // What waits for a lock or a window goes on by itself.
-    let held_up = !state.waiting.is_empty() || !wishes.locks.is_empty() || has_asked(circumstances);
+    let looked = |step: &&usize| standing(plan, state, **step, circumstances) == Standing::Looked;
+    wishes.looks.extend(state.interrupted.iter().filter(looked));
+    // What waits for a lock, a window or a look goes on by itself.
+    let held_up = !state.waiting.is_empty()
+        || !wishes.locks.is_empty()
+        || !wishes.looks.is_empty()
+        || has_asked(circumstances);
     let idle = state.running.is_empty() && state.waits.is_empty() && !retries && !outlived && !held_up;
     if idle && !state.gates.is_empty() && attendance == Attendance::Nobody {
         return park(plan, state);

@@ -22,6 +22,8 @@ pub struct Wishes {
     pub locks: Vec<(usize, String, OnBusy)>,
     /// When time alone lets a step start.
     pub wake_at: Option<Moment>,
+    /// Steps whose `done_when` is to be looked at, by index.
+    pub looks: Vec<usize>,
 }
 
 /// Whether a step may start now.

@@ -54,6 +54,17 @@ pub enum Input {
         /// What it came to.
         result: Box<AttemptResult>,
     },
+    /// A step's `done_when` was looked at.
+    Looked {
+        /// The step, by index.
+        step: usize,
+        /// How many attempts there were before.
+        attempt: u32,
+        /// Whether it holds; none where nothing could be measured.
+        done: Option<bool>,
+        /// Why not, or why that isn't known.
+        reason: Option<String>,
+    },
     /// Something to be recorded that decides nothing: a sample, a note.
     Recorded(EventKind),
     /// Somebody answered a question.

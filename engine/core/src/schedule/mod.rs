@@ -9,6 +9,7 @@
 mod adoption;
 mod advance;
 mod clocks;
+mod done;
 mod fields;
 mod follow;
 mod gate;

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::done::{self, Before};
 use super::follow::{Phase, Standing, standing};
 use super::gate;
 use super::guard::{Entrance, Wishes, admit};
@@ -32,7 +33,7 @@ pub(super) fn start(
     let resolved = state.interrupted.iter().filter(|step| state.needs_are_met(**step));
     let again = resolved.filter_map(|&step| match standing(plan, state, step, circumstances) {
         Standing::Declared(why) => Some((step, Some(why))),
-        Standing::Moot | Standing::Undecided => None,
+        Standing::Moot | Standing::Looked | Standing::Undecided => None,
     });
     // A retry can have lost an approval that it needs since it was scheduled.
     let due = state
@@ -186,6 +187,24 @@ impl<'a> Starting<'a> {
             }
             Err(error) => return self.fail(index, why, &format!("template: {error}")),
         }
+        if self.is_first(index) {
+            match done::before_first(self.plan, self.state, index) {
+                Before::Starts => {}
+                Before::Looks => {
+                    // The look is a command or a request, too: it takes a place like the step's own.
+                    if self.free > 0 {
+                        self.free -= 1;
+                        self.wishes.looks.push(index);
+                    }
+                    return;
+                }
+                Before::Done(reason) => {
+                    self.events.push(EventKind::StepSkipped { step: step.id.clone(), reason, by: None });
+                    return;
+                }
+                Before::Fails(reason) => return self.fail(index, why, &reason),
+            }
+        }
         if asks {
             match gate::opening(self.plan, self.state, index, Gate::Ask, self.circumstances) {
                 Ok(opened) => self.events.push(opened),
@@ -236,15 +255,21 @@ impl<'a> Starting<'a> {
     /// Whether `when` holds: settled once, before the first attempt. A `finally`
     /// that runs again looks again at what it is about.
     fn is_wanted(&self, index: usize) -> Result<bool, String> {
-        let (step, known) = (&self.plan.steps[index], &self.state.steps[index]);
-        let first = known.attempts == 0 || known.fresh || (step.finally && known.attempts_in_round == 0);
-        if known.status != Status::Pending {
+        let step = &self.plan.steps[index];
+        if self.state.steps[index].status != Status::Pending {
             return cut_off_condition(self.plan, self.state, index, self.circumstances).map(|()| true);
         }
-        if step.when.is_none() || !first {
+        if step.when.is_none() || !self.is_first(index) {
             return Ok(true);
         }
         self.circumstances.renderer.when(self.plan, self.state, index)
+    }
+
+    /// Whether nothing of the step has been tried yet.
+    fn is_first(&self, index: usize) -> bool {
+        let (step, known) = (&self.plan.steps[index], &self.state.steps[index]);
+        let first = known.attempts == 0 || known.fresh || (step.finally && known.attempts_in_round == 0);
+        first && known.status == Status::Pending
     }
 
     fn fail(&mut self, index: usize, why: Option<&str>, reason: &str) {

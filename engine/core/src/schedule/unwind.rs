@@ -164,7 +164,7 @@ fn next(plan: &Plan, state: &RunState, attendance: Attendance, circumstances: &C
             Some(Outcome::Interrupted) => {
                 return match standing(plan, state, undo, circumstances) {
                     Standing::Declared(why) => Next::Start(undo, Some(why)),
-                    Standing::Moot | Standing::Undecided => Next::Waits,
+                    Standing::Moot | Standing::Looked | Standing::Undecided => Next::Waits,
                 };
             }
             Some(Outcome::Failed) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::illegal::{IllegalEvent, kind_name};
 use super::run::{Created, RunState};
-use super::step::{Attempt, Status, StepResult};
+use super::step::{Attempt, DoneChecked, Status, StepResult};
 use crate::event::{EventKind, Outcome};
 use crate::moment::Moment;
 use crate::plan::Plan;
@@ -140,6 +140,10 @@ impl RunState {
                 | EventKind::Leaked { .. },
                 _,
             ) => {}
+            (EventKind::DoneChecked { attempt, done, reason, .. }, Some(i)) => {
+                let checked = DoneChecked { attempt: *attempt, done: *done, reason: reason.clone() };
+                self.done_checked(name, plan, i, at, checked)?;
+            }
             (EventKind::Items { list, .. }, Some(i)) => self.items_settled(name, i, list)?,
             (EventKind::DeadlinePassed { .. }, Some(i)) => self.steps[i].deadline_passed = true,
             (EventKind::Escalated { gate, .. }, Some(i)) => match (gate, self.gates.get_mut(&i)) {

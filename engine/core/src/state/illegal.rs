@@ -58,6 +58,7 @@ pub fn kind_name(kind: &EventKind) -> &'static str {
         EventKind::StepSkipped { .. } => "step_skipped",
         EventKind::StepBlocked { .. } => "step_blocked",
         EventKind::StepCancelled { .. } => "step_cancelled",
+        EventKind::DoneChecked { .. } => "done_checked",
         EventKind::RetryScheduled { .. } => "retry_scheduled",
         EventKind::Sample { .. } => "sample",
         EventKind::DeadlinePassed { .. } => "deadline_passed",

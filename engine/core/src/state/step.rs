@@ -78,6 +78,17 @@ pub struct AskedAbout {
     pub details: Option<String>,
 }
 
+/// What `done_when` said of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoneChecked {
+    /// How many attempts there were before: it says nothing about later ones.
+    pub attempt: u32,
+    /// Whether the step is done; none where nothing could be measured.
+    pub done: Option<bool>,
+    /// Why it is not, or why that isn't known.
+    pub reason: Option<String>,
+}
+
 /// What is known of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
@@ -118,8 +129,8 @@ pub struct StepState {
     pub ended_as_number: u64,
     /// The question about its failure was decided or taken back: it is not put again.
     pub failure_was_asked: bool,
-    /// Whether `done_when` held, once it was looked at.
-    pub done_already: Option<bool>,
+    /// What `done_when` said last.
+    pub done_checked: Option<DoneChecked>,
     /// Other values for its environment, as a person gave them.
     pub env: IndexMap<String, String>,
 }
@@ -156,7 +167,7 @@ impl StepState {
             escalated: 0,
             ended_as_number: 0,
             failure_was_asked: false,
-            done_already: None,
+            done_checked: None,
             env: IndexMap::new(),
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::errand::request_of;
-use super::message::{CheckEnd, Message};
+use super::message::{CheckEnd, Message, Purpose};
 use super::process::{Attempt, ProcessEnd, Workshop};
 use crate::keeper::{Ended, EndedBy};
 use crate::probe;
@@ -28,6 +28,8 @@ const SAMPLE_VALUE_CHARACTERS_MAX: usize = 200;
 pub(super) struct CheckTask {
     /// The step, by index.
     pub step: usize,
+    /// Which of its checks it is.
+    pub purpose: Purpose,
     /// What is expected, and for how long.
     pub check: Check,
     /// The probe, rendered.
@@ -126,6 +128,7 @@ impl CheckTask {
                 warnings: verdict.warnings,
                 duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 cut_off: false,
+                no_data: !seen.has_data,
             };
         }
     }
@@ -137,6 +140,7 @@ impl CheckTask {
         let (reply, verdict) = oneshot::channel();
         let message = Message::Judge {
             step: self.step,
+            purpose: self.purpose,
             measured: Box::new(seen.measured.clone()),
             own_success: seen.own_success.clone(),
             reply,
@@ -260,6 +264,7 @@ fn cut_off(started: Instant, measured: Measured) -> CheckEnd {
         warnings: Vec::new(),
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         cut_off: true,
+        no_data: false,
     }
 }
 
@@ -277,7 +282,8 @@ impl SampleRecorder {
             None => true,
             Some((before, at)) => is_last || before != ok || now.duration_since(at) >= SAMPLE_EVERY,
         };
-        if !wanted {
+        // Samples are of attempts; of `done_when` only what it says is recorded.
+        if !wanted || task.purpose == Purpose::DoneWhen {
             return;
         }
         self.last = Some((ok, now));

@@ -18,7 +18,7 @@ use std::time::Duration;
 use runbook_core::event::{EventKind, Identity, LeakedProcess, RunOutcome, Via, WaitingFor};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
-use runbook_core::plan::{Action, Check};
+use runbook_core::plan::Action;
 use runbook_core::render::{SecretView, Texts};
 use runbook_core::schedule::{
     Answer, Attendance, Circumstances, Decision, Input, LockStanding, Refusal, advance, next_due, rule_of,
@@ -27,7 +27,6 @@ use runbook_core::state::{OpenGate, Outliving, RunState, Status};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
-use super::check::CheckTask;
 use super::conclude::Conclusion;
 use super::files;
 use super::mailbox::{Mail, Mailbox};
@@ -138,6 +137,8 @@ pub(super) struct Dispatcher<'o> {
     pub(super) tasks: HashMap<usize, Task>,
     backgrounds: HashMap<usize, (Control, bool)>,
     pub(super) concluded: HashMap<usize, Conclusion>,
+    /// Steps whose `done_when` is being looked at; true ends the look.
+    pub(super) looks: HashMap<usize, watch::Sender<bool>>,
     survivors: BTreeMap<usize, Vec<LeakedProcess>>,
     /// What came of the named locks that steps want.
     pub(super) lock_standings: BTreeMap<usize, LockStanding>,
@@ -258,6 +259,7 @@ impl<'o> Dispatcher<'o> {
             tasks: HashMap::new(),
             backgrounds: HashMap::new(),
             concluded: HashMap::new(),
+            looks: HashMap::new(),
             survivors: parts.survivors,
             lock_standings: parts.lock_standings,
             wake_at: None,
@@ -322,7 +324,7 @@ impl<'o> Dispatcher<'o> {
         }
         let ended =
             self.state.outcome.is_some() || self.state.parked.is_some() || self.state.stopped.is_some();
-        ended && self.backgrounds.is_empty()
+        ended && self.backgrounds.is_empty() && self.looks.is_empty()
     }
 
     /// Waits for the next thing to happen.
@@ -677,50 +679,6 @@ impl<'o> Dispatcher<'o> {
         });
     }
 
-    fn spawn_check(
-        &mut self,
-        step: usize,
-        attempt: u32,
-        check: &Check,
-        secrets: &SecretView<'_>,
-    ) -> Result<(), String> {
-        let call = self.texts.probe(&self.state.plan, &self.state, step, check, secrets)?;
-        let known = &self.state.plan.steps[step];
-        let (end, ended) = watch::channel(false);
-        let expressions: Vec<String> =
-            check.expect.iter().chain(&check.warn).chain(known.outputs.values()).cloned().collect();
-        let task = CheckTask {
-            step,
-            looks_at_series: Texts::mentions(&expressions, "series"),
-            looks_at_hash: Texts::mentions(&expressions, "sha256"),
-            check: check.clone(),
-            call,
-            attempt: Attempt {
-                step: known.id.clone(),
-                files: known.files_id(),
-                number: attempt,
-                slot: None,
-                timeout: known.timeout.map(Into::into),
-                grace: known.grace.into(),
-                log_limit: known.log_limit,
-                logged: false,
-                background: false,
-            },
-            workshop: self.workshop.clone(),
-            messages: self.messages.clone(),
-            ended,
-        };
-        if let Some(running) = self.tasks.get_mut(&step) {
-            running.end_check = Some(end);
-        }
-        let messages = self.messages.clone();
-        tokio::spawn(async move {
-            let end = Box::new(task.run().await);
-            let _ = messages.send(Message::Check { step, attempt, end });
-        });
-        Ok(())
-    }
-
     fn handle(&mut self, wake: Wake) {
         match wake {
             Wake::Message(message) => self.hear(message),
@@ -764,24 +722,12 @@ impl<'o> Dispatcher<'o> {
                 }
             }
             Message::Attached { step, attempt, verdict } => self.attached_ended(step, attempt, verdict),
-            Message::Judge { step, measured, own_success, reply } => {
-                let check = match &self.state.plan.steps[step].action {
-                    Action::Check(check) => Some(check),
-                    Action::Run(run) => run.background.as_ref(),
-                    _ => None,
-                };
-                if let Some(check) = check {
-                    let verdict = self.texts.judge_check(
-                        &self.state.plan,
-                        &self.state,
-                        step,
-                        check,
-                        &measured,
-                        own_success,
-                    );
+            Message::Judge { step, purpose, measured, own_success, reply } => {
+                if let Some(verdict) = self.judge_sample(step, purpose, &measured, own_success) {
                     let _ = reply.send(verdict);
                 }
             }
+            Message::Looked { step, attempt, end } => self.looked(step, attempt, *end),
             Message::Lock { step, standing, lock } => self.lock_tried(step, standing, lock),
             Message::Record(event) => {
                 self.take(Input::Recorded(event));
@@ -827,6 +773,9 @@ impl<'o> Dispatcher<'o> {
             if let Some((slot, boot)) = &task.attached {
                 end_attached(&path, *slot, boot);
             }
+        }
+        for end in self.looks.values() {
+            let _ = end.send(true);
         }
     }
 
@@ -1067,6 +1016,10 @@ impl<'o> Dispatcher<'o> {
         if !found.is_empty() {
             self.survivors.insert(step, super::recover::named(found));
         }
+    }
+
+    pub(super) fn has_store_failed(&self) -> bool {
+        self.store_failure.is_some()
     }
 
     pub(super) fn store_broke(&mut self, why: String) {

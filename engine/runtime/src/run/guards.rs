@@ -13,6 +13,7 @@ impl Dispatcher<'_> {
     /// Takes the locks that steps want, beside the loop, and notes when a window opens.
     pub(super) fn wish(&mut self, wishes: Wishes) {
         self.wake_at = wishes.wake_at;
+        self.look(wishes.looks);
         for (step, name, on_busy) in wishes.locks {
             self.lock_standings.insert(step, LockStanding::Asked);
             let known = &self.state.plan.steps[step];

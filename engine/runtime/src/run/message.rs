@@ -67,6 +67,8 @@ pub(super) enum Message {
     Judge {
         /// The step, by index.
         step: usize,
+        /// Which of its checks it is of.
+        purpose: Purpose,
         /// What was measured.
         measured: Box<Measured>,
         /// The probe's own opinion.
@@ -83,6 +85,15 @@ pub(super) enum Message {
         /// The attempt.
         attempt: u32,
         /// How.
+        end: Box<CheckEnd>,
+    },
+    /// A step's `done_when` was looked at.
+    Looked {
+        /// The step, by index.
+        step: usize,
+        /// How many attempts there were before.
+        attempt: u32,
+        /// What came of it.
         end: Box<CheckEnd>,
     },
     /// A request or a message is over.
@@ -110,6 +121,15 @@ pub(super) enum Message {
     },
 }
 
+/// Which check of a step a sample is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Its own, or what its background command must pass.
+    Attempt,
+    /// Its `done_when`.
+    DoneWhen,
+}
+
 /// How a check ended.
 #[derive(Debug, Default)]
 pub(super) struct CheckEnd {
@@ -123,4 +143,6 @@ pub(super) struct CheckEnd {
     pub duration_ms: u64,
     /// Whether the engine ended it.
     pub cut_off: bool,
+    /// Whether nothing could be measured, so that the failure says nothing about the world.
+    pub no_data: bool,
 }

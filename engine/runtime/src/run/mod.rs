@@ -11,6 +11,7 @@ mod files;
 mod frozen;
 mod guards;
 mod locks;
+mod looking;
 mod mailbox;
 mod message;
 mod printed;

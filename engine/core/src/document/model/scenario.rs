@@ -61,6 +61,8 @@ record! {
         default outputs: Named<Text> = Named::default(),
         /// Whether the engine dies while it runs.
         default interrupted: bool = false,
+        /// Whether its `done_when` holds: before it starts, or after the crash of `interrupted`.
+        default done: bool = false,
         /// How long it takes.
         optional duration: crate::duration::Duration,
         /// The variables of a probe, as in `status: 503`.

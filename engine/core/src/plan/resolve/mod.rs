@@ -4,6 +4,7 @@ mod action;
 mod channels;
 mod environment;
 mod guards;
+mod items;
 mod leaf;
 mod params;
 mod question;

@@ -6,20 +6,20 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use super::items::each;
 use super::params::plain_params;
 use super::step::{Inherited, Resolver};
 use crate::document::model::{self as document, Step};
 use crate::document::text::{Data, Expression, Map, Text};
 use crate::plan::build::{LOST_STEP, skeleton};
-use crate::plan::guards::Guards;
 use crate::plan::input::CalledRunbook;
-use crate::plan::model::{Action, Inputs, OnFailure, SecretSource, Step as Resolved};
+use crate::plan::model::{Action, SecretSource, Step as Resolved};
 use crate::plan::names::{Declared, Environment, Place, Reach};
 use crate::plan::order::Order;
 use crate::plan::report::Report;
-use crate::plan::structure::{Batch, Binding, Call, Each, Group, Items, Repeat};
+use crate::plan::structure::{Binding, Call, Group, Items, Repeat};
 use crate::plan::unsupported;
-use crate::template::{Expression as Parsed, Scope, SecretUse, Template};
+use crate::template::{Scope, SecretUse, Template};
 
 /// A step and, behind it, those that it holds. `needs` and `group` point into the block.
 type Block = Vec<Resolved>;
@@ -410,45 +410,6 @@ fn shift(step: &mut Resolved, by: usize) {
         *need += by;
     }
     step.group = step.group.map(|group| group + by);
-}
-
-/// The step that runs what is in a block once per item.
-fn each(step: &Step, items: Items, mut body: Block) -> Resolved {
-    let batches = step.batches.iter().flatten().map(|batch| match batch {
-        document::Batch::Count(count) => Batch::Count(count.get()),
-        document::Batch::Percent(percent) => Batch::Percent(*percent),
-    });
-    let first = &mut body[0];
-    let mut outer = first.clone();
-    // What names the item is settled for each, all else once.
-    let of_item = first.when.as_deref().is_some_and(uses_item);
-    if of_item { &mut outer } else { &mut *first }.when = None;
-    first.on_failure = OnFailure::Stop;
-    first.cleanup = false;
-    first.guards = Guards::default();
-    outer.retry = None;
-    outer.timeout = None;
-    outer.outputs = IndexMap::new();
-    outer.inputs = Inputs { globs: Vec::new(), files: IndexMap::new() };
-    outer.artifacts = Vec::new();
-    // Each item is undone by itself.
-    outer.undo = None;
-    outer.action = Action::Each(Box::new(Each {
-        items,
-        max_parallel: step.max_parallel.map_or(1, std::num::NonZeroU32::get),
-        max_failures: step.max_failures.unwrap_or(0),
-        batches: batches.collect(),
-        body,
-    }));
-    outer
-}
-
-fn uses_item(condition: &str) -> bool {
-    let Ok(condition) = Parsed::parse(condition) else { return false };
-    condition
-        .references()
-        .iter()
-        .any(|reference| reference.path.first().is_some_and(|first| first == "item" || first == "index"))
 }
 
 fn texts<const NAMED: bool>(map: &Map<Expression, NAMED>) -> IndexMap<String, String> {

@@ -608,7 +608,6 @@ steps:
   interactive: true
 "#,
             &[
-                "not-supported-yet 6:3 `done_when` is not supported yet",
                 "not-supported-yet 13:3 `on` is not supported yet",
                 "not-supported-yet 15:3 `interactive` is not supported yet",
             ],
