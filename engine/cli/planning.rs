@@ -141,7 +141,7 @@ impl Loaded {
     /// # Errors
     /// All that is wrong.
     pub(crate) fn rehearsed(&self, given: &IndexMap<String, GivenValue>) -> Result<Plan, Findings> {
-        let files = ProjectFiles { root: &self.file.root, folder: folder_of(&self.file) };
+        let files = RehearsedFiles(ProjectFiles { root: &self.file.root, folder: folder_of(&self.file) });
         let input = BuildInput {
             document: &self.document,
             source: &self.source,
@@ -287,6 +287,19 @@ impl InputFiles for ProjectFiles<'_> {
     fn calendar(&self, path: &str) -> Result<String, String> {
         let folder = self.folder.unwrap_or(self.root);
         std::fs::read_to_string(folder.join(path)).map_err(|error| format!("cannot read {path}: {error}"))
+    }
+}
+
+/// A rehearsal reads none of the files that commands would: they need not be there.
+struct RehearsedFiles<'a>(ProjectFiles<'a>);
+
+impl InputFiles for RehearsedFiles<'_> {
+    fn hash(&self, _: Option<&str>, _: &[String]) -> Result<IndexMap<String, String>, String> {
+        Ok(IndexMap::new())
+    }
+
+    fn calendar(&self, path: &str) -> Result<String, String> {
+        self.0.calendar(path)
     }
 }
 

@@ -75,7 +75,7 @@ fn two_deployments_change_the_slot_and_keep_a_backup() {
     assert_eq!(current(&test), Path::new("blue"));
     assert!(test.read("var/site/current/index.html").contains("<strong>v1.0.0</strong>"));
     assert_eq!(test.step_outcome(&first, "backup"), "skipped", "nothing was live");
-    assert_eq!(test.step_outcome(&first, "switch-back"), "skipped");
+    assert!(test.journal(&first).kind("undo_started").is_empty());
 
     let second = deploy(&test, "v1.1.0", &[]).succeeds().run_id();
     assert_eq!(current(&test), Path::new("green"));
@@ -101,7 +101,9 @@ fn a_release_that_fails_over_http_is_taken_back() {
     let run = deploy(&test, "v2.0.0", &["-p", "site=examples/broken"]).exits(1).ends("failed").run_id();
     assert_eq!(fs::read_link(test.project().join("var/site/current")).unwrap(), Path::new("blue"));
     assert_eq!(test.step_outcome(&run, "pages"), "failed");
-    assert_eq!(test.step_outcome(&run, "switch-back"), "succeeded");
+    let journal = test.journal(&run);
+    assert_eq!(journal.one("undo_finished", "switch")["outcome"], "succeeded");
+    assert!(journal.seq("undo_finished", "switch") < journal.seq("step_started", "record"));
     assert!(test.read("var/site/deployments.log").trim_end().ends_with("failed"));
 }
 
@@ -159,12 +161,14 @@ fn zetras_deployment_can_be_planned() {
         ("migrate", "apply"),
         ("apply", "switch"),
         ("switch", "watch"),
-        ("watch", "traffic-back"),
+        ("watch", "restore"),
     ] {
         assert!(position(earlier) < position(later), "{earlier} before {later}");
     }
     let switch = steps[position("switch")]["command"].as_str().unwrap();
     assert!(switch.contains(r#"{"spec":{"selector":{"slot":"blue"}}}"#), "{switch}");
+    let undo = steps[position("switch")]["undo"].to_string();
+    assert!(undo.contains("green"), "{undo}");
     let other = plan(&["-p", "slot=green", "-p", "previous=blue"]);
     assert!(other.to_string().contains("zetra-platform-green"));
     let text = fs::read_to_string(repository().join("runbooks/zetra/deploy-production.yaml")).unwrap();

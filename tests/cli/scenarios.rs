@@ -469,3 +469,68 @@ fn the_question_whether_to_undo_is_no_step() {
     let environment = project(WITH_UNDO, "  - {name: it, unstubbed: succeed, expect: {order: [rollback]}}\n");
     environment.runbook(&["test"]).exits(2).stderr_has("the runbook has no step `rollback`");
 }
+
+/// What is undone in a rehearsal, and what people decide about it.
+#[test]
+fn undoing_is_rehearsed() {
+    let procedure = |rollback: &str| {
+        format!(
+            "
+rollback: {rollback}
+steps:
+  - {{id: one, run: one, undo: {{run: 'undo-one {{{{ steps.one.outputs.id }}}}'}}}}
+  - {{id: two, run: two, undo: {{manual: 'Take two back'}}}}
+  - {{id: bad, run: bad}}
+finally:
+  - {{id: last, run: last}}
+"
+        )
+    };
+    let stubs = "steps: {one: {outputs: {id: 7}}, two: {}, bad: {exit_code: 1}, last: {}}\n";
+    let table = [
+        ("auto", "answers: {two: done}", "expect: {outcome: failed, undone: [two, one], order: [bad, last]}"),
+        ("ask", "answers: {rollback: undo, two: done}", "expect: {undone: [two, one]}"),
+        ("ask", "answers: {rollback: keep}", "expect: {outcome: failed, undone: []}"),
+        ("ask", "{}", "expect: {outcome: failed, undone: [], order: [last]}"),
+        ("manual", "{}", "expect: {outcome: failed, undone: []}"),
+        ("auto", "{}", "expect: {outcome: waiting, undone: []}"),
+        ("auto", "answers: {two: [failed, skip]}", "expect: {outcome: failed, undone: [one]}"),
+        ("manual", "answers: {bad: undo, two: done}", "expect: {outcome: failed, undone: [two, one]}"),
+        ("auto", "answers: {bad: [skip]}", "expect: {outcome: succeeded, undone: []}"),
+    ];
+    for (rollback, answers, expect) in table {
+        let keys = format!(
+            "{stubs}{}{expect}",
+            if answers == "{}" { String::new() } else { format!("{answers}\n") }
+        );
+        let seen = rehearse_of(&procedure(rollback), &keys);
+        assert_eq!(seen["passed"], true, "{rollback} {answers} {seen:#}");
+    }
+    // A template in an undo that can't be rendered is found before it is needed.
+    let seen = rehearse_of(
+        &procedure("auto"),
+        "steps: {one: {}, two: {}, bad: {exit_code: 1}, last: {}}\nanswers: {two: done, one: abort}\nexpect: {undone: [two, one]}",
+    );
+    assert_eq!(seen["passed"], false, "{seen:#}");
+    assert!(seen.to_string().contains("template"), "{seen:#}");
+}
+
+#[test]
+fn what_is_done_already_is_rehearsed() {
+    let procedure = "
+steps:
+  - {id: a, done_when: 'test -e done', run: a}
+  - {id: b, done_when: 'test -e {{ steps.a.outputs.x | default(0) }}', run: b}
+";
+    let table = [
+        ("a: {done: true}, b: {}", "steps: {a: skipped, b: succeeded}, not_run: [a]"),
+        ("a: {}, b: {done: true}", "steps: {a: succeeded, b: skipped}"),
+        ("a: {interrupted: true, done: true}, b: {}", "steps: {a: succeeded}, order: [a, b]"),
+        ("a: {interrupted: true}, b: {}", "steps: {a: succeeded}, order: [a, a, b]"),
+    ];
+    for (stubs, expect) in table {
+        let seen =
+            rehearse_of(procedure, &format!("steps: {{{stubs}}}\nexpect: {{outcome: succeeded, {expect}}}"));
+        assert_eq!(seen["passed"], true, "{stubs} {seen:#}");
+    }
+}
