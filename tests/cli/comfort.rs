@@ -341,7 +341,7 @@ fn completions_are_a_script_for_each_shell() {
     assert!(status.unwrap().status.success());
 }
 
-/// The whole runbook of the language's first page (language §1). What isn't built yet is marked here, and nothing else is wrong with it.
+/// The whole runbook of the language's first page (language §1).
 #[test]
 fn the_whole_runbook_of_the_language_page_is_valid() {
     let test = TestEnvironment::new();
