@@ -74,7 +74,8 @@ impl RunState {
             known.asked = None;
             (known.could_start_at, known.deadline_passed, known.escalated) = (None, false, 0);
             known.attempts_in_round = 0;
-            (known.failure_was_asked, known.done_already) = (false, None);
+            known.failure_was_asked = false;
+            known.done_checked = None;
             known.env.clear();
             known.result.reason = None;
             known.why = (known.attempts > 0).then(|| why.clone());
