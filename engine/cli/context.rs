@@ -57,6 +57,35 @@ impl Context {
         Ok(())
     }
 
+    /// What is settled when a run starts is not taken, and silently dropped, by what takes it on.
+    pub(crate) fn refuse_what_starts_settle(&self) -> Result<(), CommandError> {
+        if let Some(answer) = self.global.ahead().first() {
+            let (step, word) = (&answer.step, &answer.word);
+            return Err(CommandError::usage(
+                "--approve and --answer are given when a run starts; one that is there is answered by its questions",
+            )
+            .with_hint(format!("runbook answer RUN {step} {word} --resume")));
+        }
+        if self.global.on_failure.is_some() {
+            return Err(CommandError::usage("--on-failure is settled when a run starts")
+                .with_hint("say what to do with a failed step: --retry, --skip or --done"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a report that could not be written before anything runs.
+    pub(crate) fn refuse_unwritable_report(&self) -> Result<(), CommandError> {
+        let Some(path) = self.global.junit.as_ref().map(|path| self.environment.typed(path)) else {
+            return Ok(());
+        };
+        let folder = path.parent().unwrap_or(&path);
+        if path.is_dir() || !folder.is_dir() {
+            return Err(CommandError::usage(format!("--junit: {} can't be written", path.display()))
+                .with_hint("name a file in a folder that exists"));
+        }
+        Ok(())
+    }
+
     /// The runbooks that can be found from here.
     pub(crate) fn library(&self) -> Result<Library, CommandError> {
         Library::discover(self.global.dir.as_deref(), &self.environment)

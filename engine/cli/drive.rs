@@ -24,6 +24,8 @@ use crate::error::{CommandError, ErrorKind};
 use crate::exit_code;
 use crate::keeping;
 use crate::prompt::TerminalOperator;
+use crate::report::ending::culprit;
+use crate::report::next::Paste;
 use crate::report::wording::harmless;
 use crate::report::{Closing, Reporter, Screen};
 
@@ -184,8 +186,23 @@ pub(crate) fn resume(
             nothing_to_do(context, dir, &message)?;
             Ok(exit_code::SUCCEEDED)
         }
+        Err(refusal) if refusal.kind == RefusalKind::Undecided => {
+            Err(with_decisions(context, dir, named, refusal.into()))
+        }
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// The same with the commands that decide about the step that failed first.
+fn with_decisions(context: &Context, dir: &RunDir, named: &str, error: CommandError) -> CommandError {
+    let Ok(opened) = run::open(dir) else { return error };
+    let Some(step) = culprit(View::of(&opened.state)) else { return error };
+    let step = opened.state.plan.steps[step].id.as_str();
+    let paste = Paste::new(context, named);
+    error
+        .with_hint(paste.command("logs", &[step]))
+        .with_hint(paste.command("resume", &["--retry", step]))
+        .with_hint(paste.command("resume", &["--skip", &format!("{step}=WHY")]))
 }
 
 /// Takes a run on to undo what it has done; the exit status.

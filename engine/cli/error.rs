@@ -129,7 +129,12 @@ impl From<JournalError> for CommandError {
 
 impl From<ResolveError> for CommandError {
     fn from(error: ResolveError) -> Self {
-        Self::new(kind_of(error.family()), error.to_string()).with_cause(&error)
+        let told = Self::new(kind_of(error.family()), error.to_string()).with_cause(&error);
+        match error {
+            ResolveError::NoRuns => told.with_hint("runbook list"),
+            ResolveError::Unknown { .. } => told.with_hint("runbook runs"),
+            ResolveError::Ambiguous { .. } | ResolveError::Store(_) => told,
+        }
     }
 }
 

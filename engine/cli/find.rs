@@ -53,13 +53,25 @@ impl Library {
                 return Err(CommandError::usage(format!("there is no folder {}", folder.display()))
                     .with_hint("--dir and RUNBOOK_DIR name the folder of runbooks"));
             }
-            return Ok(Self { folders: vec![tidy(&folder)], current_dir });
+            return Ok(Self { folders: vec![readable(tidy(&folder))?], current_dir });
         }
         let nearest =
             current_dir.ancestors().map(|parent| parent.join(FOLDER)).find(|folder| folder.is_dir());
         let own = environment.config_home.as_ref().map(|home| home.join("runbook").join(FOLDER));
-        let folders = nearest.into_iter().chain(own.filter(|folder| folder.is_dir())).collect();
-        Ok(Self { folders, current_dir })
+        let found = nearest.into_iter().chain(own.filter(|folder| folder.is_dir()));
+        Ok(Self { folders: found.map(readable).collect::<Result<_, _>>()?, current_dir })
+    }
+
+    /// Whoever checks all runbooks where there is no folder of any has checked nothing.
+    ///
+    /// # Errors
+    /// Where no folder was found.
+    pub(crate) fn refuse_none(&self) -> Result<(), CommandError> {
+        if self.folders.is_empty() {
+            return Err(CommandError::usage("no folder `runbooks` was found here or above")
+                .with_hint("name a file, or the folder with --dir"));
+        }
+        Ok(())
     }
 
     /// The projects' roots: what the folders of runbooks are in.
@@ -159,6 +171,17 @@ impl Library {
                     folders.iter().map(|folder| folder.display().to_string()).collect();
                 error.with_hint(format!("runbook list shows what is in {}", folders.join(" and ")))
             }
+        }
+    }
+}
+
+/// A folder of runbooks, where it can be read: one that can't is not the same as an empty one.
+fn readable(folder: PathBuf) -> Result<PathBuf, CommandError> {
+    match std::fs::read_dir(&folder) {
+        Ok(_) => Ok(folder),
+        Err(error) => {
+            Err(CommandError::usage(format!("cannot read the folder {}", folder.display()))
+                .with_cause(&error))
         }
     }
 }

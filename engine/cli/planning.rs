@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
-use runbook_core::diagnostic::Diagnostics;
+use runbook_core::diagnostic::{Diagnostic, Diagnostics};
 use runbook_core::document::model::{Choices, Keep, Project, Runbook};
 use runbook_core::document::yaml::source_of_bytes;
 use runbook_core::document::{parse, parse_params_file, parse_project};
@@ -102,6 +102,21 @@ pub(crate) fn keep_beside(root: &Path, file: &Path) -> Keep {
     let source = text.and_then(|bytes| source_of_bytes(PROJECT, &bytes).ok());
     let project = source.and_then(|source| parse_project(&source).0);
     project.map(|project| project.keep).unwrap_or_default()
+}
+
+/// A file that can't be read, as a finding among others.
+pub(crate) fn unreadable(error: &CommandError) -> (Source, Diagnostics) {
+    let shown = error.message.strip_prefix("cannot read ").unwrap_or(&error.message);
+    let source = Source::new(shown, "");
+    let mut diagnostics = Diagnostics::default();
+    let why = error.causes.join(": ");
+    diagnostics.push(Diagnostic::error(
+        &source.shared_name(),
+        "unreadable",
+        Span::default(),
+        format!("the file can't be read: {why}"),
+    ));
+    (source, diagnostics)
 }
 
 /// Reads a file as text; what is no text is a finding.

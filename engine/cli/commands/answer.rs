@@ -107,12 +107,12 @@ pub(crate) struct ChooseOptions {
     /// The run: its id, a unique beginning of it, a runbook's name, or `last`
     #[arg(value_name = "RUN")]
     pub(crate) run: String,
-    /// The step
-    #[arg(value_name = "STEP", value_parser = step_id)]
-    pub(crate) step: StepId,
+    /// The step; without it the only open choice
+    #[arg(value_name = "STEP")]
+    pub(crate) step: String,
     /// The option: its name or its number
     #[arg(value_name = "OPTION")]
-    pub(crate) option: String,
+    pub(crate) option: Option<String>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -204,8 +204,12 @@ pub(crate) fn done(context: &Context, options: DoneOptions) -> Result<u8, Comman
 
 /// Executes `choose`; the exit status.
 pub(crate) fn choose(context: &Context, options: ChooseOptions) -> Result<u8, CommandError> {
-    let question = Question { run: options.run, step: Some(options.step) };
-    give(context, &question, Some(Gate::Choose), Said::word(&options.option, options.common))
+    let (step, option) = match options.option {
+        Some(option) => (Some(step_id(&options.step).map_err(CommandError::usage)?), option),
+        None => (None, options.step),
+    };
+    let question = Question { run: options.run, step };
+    give(context, &question, Some(Gate::Choose), Said::word(&option, options.common))
 }
 
 /// Executes `answer`; the exit status.
@@ -283,7 +287,11 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
         Delivered::Taken { live: None } => false,
         Delivered::Unchanged(message) => {
             context.console.say(&format!("{}\n", harmless(&message)));
-            lock::is_held(&dir)?.is_some()
+            let live = lock::is_held(&dir)?.is_some();
+            if !goes_on || live {
+                return Ok(exit_code::SUCCEEDED);
+            }
+            live
         }
         Delivered::Refused(error) => return Err(error),
     };
@@ -377,6 +385,7 @@ fn only_open(opened: &Opened, kind: Option<Gate>, word: &str) -> Result<StepId, 
         .collect();
     let what = match kind {
         Some(Gate::Manual) => "manual step",
+        Some(Gate::Choose) => "choice",
         _ => "approval",
     };
     match open.as_slice() {
@@ -391,6 +400,8 @@ fn only_open(opened: &Opened, kind: Option<Gate>, word: &str) -> Result<StepId, 
                 "reject"
             } else if kind == Some(Gate::Manual) {
                 "done"
+            } else if kind == Some(Gate::Choose) {
+                "choose"
             } else {
                 "approve"
             };
@@ -400,7 +411,8 @@ fn only_open(opened: &Opened, kind: Option<Gate>, word: &str) -> Result<StepId, 
                 steps.join(", ")
             ));
             for step in steps {
-                error = error.with_hint(format!("runbook {word} {} {step}", opened.dir.run()));
+                let option = if kind == Some(Gate::Choose) { " OPTION" } else { "" };
+                error = error.with_hint(format!("runbook {word} {} {step}{option}", opened.dir.run()));
             }
             Err(error)
         }
@@ -484,6 +496,7 @@ fn receipt(
         (true, _) => text.push_str("  The process that holds the run goes on with it.\n"),
         (false, Some(outcome)) => {
             text.push_str(&format!("  Nothing was left to run: the run is over, {outcome}.\n"));
+            text.push_str(&format!("  {} {}\n", signs.next, paste.command("status", &[])));
         }
         (false, None) => text.push_str(&format!("  {} {}\n", signs.next, paste.command("resume", &[]))),
     }

@@ -16,7 +16,7 @@ use crate::starter::{self, Kind, Written};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Its name: a path below the folder of runbooks, as in `shop/deploy`
-    #[arg(value_name = "NEW-NAME")]
+    #[arg(value_name = "NAME", id = "new-name")]
     pub(crate) name: String,
     /// What it is called for people; asked for at a terminal
     #[arg(long, value_name = "TEXT")]

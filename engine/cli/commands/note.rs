@@ -6,9 +6,11 @@ use runbook_runtime::store::identity::current_user;
 use runbook_runtime::store::inbox::{self, NoteFile, Request};
 
 use super::deliver::{Delivered, deliver};
+use crate::console::{GOOD, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::report::wording::Signs;
 
 /// Options of `note`.
 #[derive(Debug, Args)]
@@ -40,7 +42,13 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
             .map_or(Delivered::Taken { live: None }, |refusal| Delivered::Refused(refusal.into())))
     })?;
     match delivered {
-        Delivered::Taken { .. } | Delivered::Unchanged(_) => Ok(exit_code::SUCCEEDED),
+        Delivered::Taken { .. } | Delivered::Unchanged(_) => {
+            if !context.console.quiet {
+                let sign = Signs::new(context.console.plain).good;
+                context.console.say(&format!("{} noted in run {}\n", styled(GOOD, sign), dir.run()));
+            }
+            Ok(exit_code::SUCCEEDED)
+        }
         Delivered::Refused(error) => Err(error),
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Options {
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     context.refuse_tags()?;
+    context.refuse_unwritable_report()?;
+    context.refuse_what_starts_settle()?;
     let helper = drive::helper()?;
     let store = context.store()?;
     let run = store.resolve(&options.run)?;

@@ -43,6 +43,7 @@ pub(crate) struct Parameters {
 
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
+    context.refuse_unwritable_report()?;
     let helper = drive::helper()?;
     let Frozen { plan, text, root, file, keep } = options.frozen(context)?;
     let ahead = context.global.ahead();

@@ -20,6 +20,9 @@ use crate::report::wording::{distance, duration, harmless, pad, wrap};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Only runs of this runbook
+    #[arg(value_name = "NAME", conflicts_with = "runbook")]
+    pub(crate) name: Option<String>,
+    /// The same
     #[arg(long, value_name = "NAME")]
     pub(crate) runbook: Option<String>,
     /// Only runs that stand like this (repeatable)
@@ -100,7 +103,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         outcomes.extend([Standing::Waiting, Standing::Running, Standing::Interrupted]);
     }
     let filter = Filter {
-        runbook: options.runbook.clone(),
+        runbook: options.name.clone().or_else(|| options.runbook.clone()),
         outcomes,
         since: options.since.map(|since| match since {
             Since::Ago(span) => {

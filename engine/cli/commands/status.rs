@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
 use crate::report::next::Paste;
-use crate::report::wording::{Signs, count, distance, duration, harmless, millis, moment, pad, wrap};
+use crate::report::wording::{Signs, count, distance, duration, harmless, millis, moment, pad, why, wrap};
 
 /// Options of `status`.
 #[derive(Debug, Args)]
@@ -165,7 +165,7 @@ impl Sheet<'_> {
                 notes.push("undone".into());
             }
             if let Some(reason) = &known.result.reason {
-                notes.push(harmless(reason));
+                notes.push(why(reason));
             }
             let sign = styled(colour, sign);
             let line = format!(
@@ -223,13 +223,15 @@ impl Sheet<'_> {
             Standing::Failed => {
                 let step =
                     crate::report::ending::culprit(view).map(|step| &self.opened.state.plan.steps[step].id);
-                match step {
-                    Some(step) => vec![
-                        self.paste.command("logs", &[step.as_str()]),
-                        self.paste.command("resume", &["--retry", step.as_str()]),
-                    ],
-                    None => vec![self.paste.command("resume", &[])],
-                }
+                let retry: &[&str] = match step {
+                    Some(step) => &["--retry", step.as_str()],
+                    None => &[],
+                };
+                let undoing = crate::report::Undoing::of(view);
+                let logs = step.map(|step| self.paste.command("logs", &[step.as_str()]));
+                let resume = (!undoing.has_begun).then(|| self.paste.command("resume", retry));
+                let rollback = undoing.is_left.then(|| self.paste.command("rollback", &[]));
+                logs.into_iter().chain(resume).chain(rollback).collect()
             }
             Standing::Running
             | Standing::Waiting

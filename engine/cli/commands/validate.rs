@@ -28,10 +28,21 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     } else {
         options.names.iter().map(|name| library.find(name)).collect::<Result<_, _>>()?
     };
+    if options.names.is_empty() {
+        library.refuse_none()?;
+    }
     let mut findings = Findings::new();
     let checked = files.len();
     for file in files {
-        let (loaded, found) = planning::load(context, file)?;
+        let (loaded, found) = match planning::load(context, file) {
+            Ok(read) => read,
+            // One file that can't be read doesn't hide what is wrong with the others.
+            Err(error) if options.names.is_empty() => {
+                findings.push(planning::unreadable(&error));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         findings.extend(found);
         if let Some(loaded) = loaded {
             findings.extend(loaded.validate());

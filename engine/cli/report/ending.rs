@@ -13,7 +13,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::next::Paste;
 use super::undoing::Undoing;
-use super::wording::{Signs, count, duration, harmless, wrap};
+use super::wording::{Signs, count, duration, harmless, why, wrap};
 use crate::console::{ATTENTION, BAD, DIM, GOOD, STRONG, styled};
 use crate::context::Context;
 
@@ -319,7 +319,7 @@ fn failure_of(view: View<'_>, step: usize) -> String {
     } else {
         String::new()
     };
-    format!(" at {} ({}{attempts})", view.plan.steps[step].id, harmless(reason))
+    format!(" at {} ({}{attempts})", view.plan.steps[step].id, why(reason))
 }
 
 /// The other steps that failed, a line each.
@@ -341,7 +341,7 @@ fn tolerated(view: View<'_>) -> impl Iterator<Item = String> + '_ {
         .declared()
         .map(|(index, _)| index)
         .filter(failed)
-        .map(move |step| format!("failed, as the runbook allows{}", failure_of(view, step)))
+        .map(move |step| format!("failed{}, which the runbook allows", failure_of(view, step)))
 }
 
 /// `5 of 8 steps passed`.

@@ -15,7 +15,7 @@ use super::buffer::Buffer;
 use super::dialect::Dialect;
 use super::next::Paste;
 use super::sentences::{heartbeat, question, sentence, start};
-use super::wording::{Signs, harmless};
+use super::wording::{Signs, harmless, why};
 use super::{Report, Screen};
 use crate::console::{DIM, styled};
 
@@ -124,7 +124,7 @@ impl Report for Lines {
         }
         | EventKind::UndoFinished { step, outcome: outcome @ Outcome::Failed, reason, .. } = &event.kind
         {
-            let message = format!("{outcome}: {}", harmless(reason.as_deref().unwrap_or_default()));
+            let message = format!("{outcome}: {}", why(reason.as_deref().unwrap_or_default()));
             text.push_str(&self.dialect.annotation("error", step.as_str(), &message).unwrap_or_default());
         }
         if !text.is_empty() {

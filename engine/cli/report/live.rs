@@ -1,5 +1,6 @@
 //! The report at a terminal: running steps as live lines, finished ones scroll by above them.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use runbook_core::moment::Moment;
 use runbook_core::plan::Action;
 use runbook_runtime::capture::Stream;
 use runbook_runtime::run::View;
+use runbook_runtime::store::Store;
 
 use super::buffer::Buffer;
+use super::history;
 use super::next::Paste;
 use super::sentences::{question, sentence};
 use super::wording::{Signs, duration, fit, gist, started};
@@ -23,6 +26,8 @@ use crate::console::{DIM, STRONG, styled};
 const FAILED_LINES: usize = 10;
 /// More steps than this are only counted.
 const LINES_MAX: usize = 12;
+/// What usually takes less, in milliseconds, is over before anybody has read that.
+const USUAL_MILLIS_MIN: u128 = 500;
 
 /// Live lines.
 pub(super) struct Live {
@@ -32,6 +37,9 @@ pub(super) struct Live {
     paste: Paste,
     running: IndexMap<StepId, Running>,
     now: Moment,
+    store: Option<Store>,
+    /// How long steps usually take; read when the first of them starts.
+    usual: Option<HashMap<StepId, Duration>>,
 }
 
 struct Running {
@@ -48,7 +56,7 @@ struct Running {
 }
 
 impl Live {
-    pub(super) fn new(screen: Rc<Screen>, paste: Paste) -> Self {
+    pub(super) fn new(screen: Rc<Screen>, paste: Paste, store: Option<Store>) -> Self {
         let lines = screen.live();
         Self {
             signs: Signs::new(false),
@@ -57,6 +65,8 @@ impl Live {
             lines,
             running: IndexMap::new(),
             now: Moment::default(),
+            store,
+            usual: None,
         }
     }
 
@@ -70,6 +80,10 @@ impl Live {
         if !step.action.takes_slot() {
             return;
         }
+        if self.usual.is_none() {
+            let read = |store: &Store| history::usual(store, &view.plan.runbook, &event.run);
+            self.usual = Some(self.store.as_ref().map(read).unwrap_or_default());
+        }
         let hold = match &step.action {
             Action::Check(check) => check.hold.map(Into::into),
             _ => None,
@@ -77,9 +91,14 @@ impl Live {
         let shown = self.running.values().filter(|running| running.bar.is_some()).count();
         let bar = (shown < LINES_MAX).then(|| {
             let bar = self.lines.add(ProgressBar::new_spinner());
+            let coloured = self.screen.console().stderr_color;
             bar.set_style(
-                ProgressStyle::with_template("{spinner:.cyan} {msg}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+                ProgressStyle::with_template(if coloured {
+                    "{spinner:.cyan} {msg}"
+                } else {
+                    "{spinner} {msg}"
+                })
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
             );
             bar
         });
@@ -134,15 +153,25 @@ impl Live {
                 format!(", {} to go", duration(until.max(self.now).since(self.now)))
             }),
         };
+        let usual = match self.usual.as_ref().and_then(|usual| usual.get(step)) {
+            Some(usual) if usual.as_millis() >= USUAL_MILLIS_MIN => {
+                format!(" (usually {})", duration(*usual))
+            }
+            _ => String::new(),
+        };
+        let countdown = format!("{usual}{countdown}");
         let last = buffer.last_line();
         let text = if last.is_empty() { gist.as_str() } else { last.as_str() };
         let before = format!("{step} {elapsed}{countdown} ");
         let room = self.screen.console().width.saturating_sub(before.len() + 3);
-        bar.set_message(format!(
-            "{} {elapsed}{countdown} {}",
-            styled(STRONG, step),
-            styled(DIM, fit(text, room))
-        ));
+        let message =
+            format!("{} {elapsed}{countdown} {}", styled(STRONG, step), styled(DIM, fit(text, room)));
+        // Live lines go past the stream that takes colours away where none are wanted.
+        bar.set_message(if self.screen.console().stderr_color {
+            message
+        } else {
+            anstream::adapter::strip_str(&message).to_string()
+        });
     }
 }
 

@@ -13,6 +13,7 @@ mod dialect;
 pub(crate) mod ending;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod history;
 mod json;
 mod junit;
 mod lines;
@@ -35,6 +36,7 @@ use runbook_runtime::run::{Observer, View};
 
 pub(crate) use ending::Closing;
 pub(crate) use screen::Screen;
+pub(crate) use undoing::Undoing;
 
 use crate::args::Format;
 use crate::context::Context;
@@ -75,7 +77,8 @@ impl Reporter {
             Format::Json => Box::new(json::Json::new(console.clone())),
             Format::Text if console.quiet => Box::new(Quiet),
             Format::Text if console.stderr_terminal && !console.plain => {
-                Box::new(live::Live::new(Rc::clone(screen), paste))
+                // Without a store there is no history, and whoever needs one says so.
+                Box::new(live::Live::new(Rc::clone(screen), paste, context.store().ok()))
             }
             Format::Text => lines(Dialect::Text),
             Format::Github => lines(Dialect::github(context.environment.github_summary.clone())),

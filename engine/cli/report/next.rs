@@ -48,11 +48,19 @@ impl Paste {
         let step = step.as_str();
         let go_on: &[&str] = if parked { &["--resume"] } else { &[] };
         let command = |word: &str, rest: &[&str]| self.command(word, &[&[step], rest, go_on].concat());
+        // What the yes must bring along.
+        let asked: Vec<String> = gate
+            .fields
+            .iter()
+            .filter(|(_, field)| field.required && field.default.is_none())
+            .flat_map(|(name, _)| ["--field".to_owned(), format!("{name}=VALUE")])
+            .collect();
+        let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
         let why = |word: &str| -> &[&str] {
             if needs_reason(gate.gate, word) { &["--reason", "WHY"] } else { &[] }
         };
         match gate.gate {
-            Gate::Approve => vec![command("approve", &[]), command("reject", &["--reason", "WHY"])],
+            Gate::Approve => vec![command("approve", &asked), command("reject", &["--reason", "WHY"])],
             Gate::Manual => {
                 let all_ticked = gate.ticked.len() == gate.checklist.len();
                 let mut commands = Vec::new();
@@ -61,11 +69,16 @@ impl Paste {
                 {
                     commands.push(self.command("done", &[step, "--item", &open.to_string()]));
                 }
-                commands.push(command("done", if all_ticked { &[] } else { &["--all"] }));
+                let all: &[&str] = if all_ticked { &[] } else { &["--all"] };
+                commands.push(command("done", &[all, &asked].concat()));
                 commands.push(command("done", &["--failed", "--reason", "WHY"]));
                 commands
             }
-            Gate::Choose => gate.words.iter().map(|option| command("choose", &[option])).collect(),
+            Gate::Choose => gate
+                .words
+                .iter()
+                .map(|option| command("choose", &[&[option.as_str()], asked.as_slice()].concat()))
+                .collect(),
             Gate::Failure | Gate::Interrupted if parked => gate
                 .words
                 .iter()

@@ -8,7 +8,7 @@ use runbook_core::template::quote_for_display;
 use runbook_runtime::run::View;
 
 use super::next::Paste;
-use super::wording::{Signs, count, gist, harmless, millis, started};
+use super::wording::{Signs, count, gist, harmless, millis, started, why};
 use crate::console::{ATTENTION, DIM, STRONG, styled};
 
 /// The line that tells of an event, with its newline; `None` where people needn't hear of it.
@@ -39,7 +39,7 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             }
             if let Some(reason) = reason {
                 line.push_str(": ");
-                line.push_str(&harmless(reason));
+                line.push_str(&why(reason));
             }
             if *recovered {
                 line.push_str(&styled(DIM, " (its end was found after a crash)"));
@@ -79,12 +79,7 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
         EventKind::StepSkipped { step, reason, by } => {
             let (sign, colour) = signs.of(Outcome::Skipped);
             let by = by.as_ref().map_or_else(String::new, |by| format!(" by {}", harmless(by)));
-            Some(format!(
-                "{} {} skipped{by}: {}\n",
-                styled(colour, sign),
-                styled(STRONG, step),
-                harmless(reason)
-            ))
+            Some(format!("{} {} skipped{by}: {}\n", styled(colour, sign), styled(STRONG, step), why(reason)))
         }
         EventKind::StepBlocked { step, needs } => {
             let (sign, colour) = signs.of(Outcome::Blocked);
@@ -116,7 +111,9 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             note(signs.again, &format!("{step} {found}{why}"))
         }
         EventKind::RetryScheduled { step, delay_ms, .. } => {
-            note(signs.again, &format!("{step} is tried again in {}", millis(*delay_ms)))
+            let when =
+                if *delay_ms == 0 { "at once".to_owned() } else { format!("in {}", millis(*delay_ms)) };
+            note(signs.again, &format!("{step} is tried again {when}"))
         }
         EventKind::DeadlinePassed { step } => note(signs.attention, &format!("{step} is past its deadline")),
         EventKind::Leaked { step, processes, .. } => {

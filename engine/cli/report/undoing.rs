@@ -8,18 +8,18 @@ use runbook_runtime::run::View;
 use super::wording::{count, harmless};
 
 /// Where undoing stands.
-pub(super) struct Undoing {
+pub(crate) struct Undoing {
     /// Sentences for people.
-    pub(super) sentences: Vec<String>,
+    pub(crate) sentences: Vec<String>,
     /// Something is left that `runbook rollback` would undo.
-    pub(super) is_left: bool,
+    pub(crate) is_left: bool,
     /// Something was undone: the run can't be resumed any more.
-    pub(super) has_begun: bool,
+    pub(crate) has_begun: bool,
 }
 
 impl Undoing {
     /// Looks at a run that has ended without success, or is on its way there.
-    pub(super) fn of(view: View<'_>) -> Self {
+    pub(crate) fn of(view: View<'_>) -> Self {
         let (plan, state) = (view.plan, view.state);
         let mut sentences = Vec::new();
         if state.undos().next().is_none() {

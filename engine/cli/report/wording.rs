@@ -76,6 +76,11 @@ pub(crate) fn harmless(text: &str) -> String {
     sanitize(text, Style::Line)
 }
 
+/// Why a step stands as it does, for people: what a person decided is said by naming the person, not by a prefix.
+pub(crate) fn why(reason: &str) -> String {
+    harmless(reason.strip_prefix("operator: ").unwrap_or(reason))
+}
+
 /// A length of time as people say it: `40ms`, `1.2s`, `12s`, `3m 05s`, `2h 05m`, `3d 04h`.
 pub(crate) fn duration(span: Duration) -> String {
     let millis = span.as_millis();

@@ -3,7 +3,7 @@
 
 use indexmap::IndexMap;
 use runbook_core::event::Outcome;
-use runbook_core::plan::{Action, Plan};
+use runbook_core::plan::{Action, Command, Plan};
 use runbook_core::render::{Measured, Stream, Texts, reason_of_check, recordable};
 use runbook_core::schedule::{AttemptResult, Input, KeptFile};
 use runbook_core::state::RunState;
@@ -15,7 +15,7 @@ use super::message::{CheckEnd, Message};
 use super::printed::{USABLE_BYTES_MAX, read_text};
 use super::process::{EndOrder, ProcessEnd, result_of, signal_name};
 use crate::capture::{self, CaptureLog, parse_outputs};
-use crate::keeper::{Ended, Exit, Verdict};
+use crate::keeper::{Ended, Exit, SpawnPart, Verdict};
 use crate::store::RunDir;
 
 /// A result that waits for its artifacts.
@@ -60,6 +60,13 @@ pub(super) fn conclude(
         }
     }
     let Action::Run(run) = &known.action else { return result };
+    if let (Ended::NotSpawned(failure), Command::Argv(argv), Some((_, reason))) =
+        (&exit.ended, &run.command, &mut result.failure)
+        && failure.part == SpawnPart::Program
+        && let Some(program) = argv.first().filter(|program| !program.contains("{{"))
+    {
+        reason.push_str(&format!(" ({program})"));
+    }
     let exited = matches!(exit.ended, Ended::Exited(_)) && exit.ended_by.is_none() && ordered.is_none();
     let exit_code = result.exit_code;
     texts.conclude_command(plan, state, step, exited, &mut result, || {

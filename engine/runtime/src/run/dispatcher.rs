@@ -144,6 +144,8 @@ pub(super) struct Dispatcher<'o> {
     pub(super) lock_standings: BTreeMap<usize, LockStanding>,
     /// When a window opens that a step waits for.
     pub(super) wake_at: Option<Moment>,
+    /// When the observer is told the time next.
+    tick_at: tokio::time::Instant,
     /// Messages on their way that no step waits for.
     pub(super) asides: tokio::task::JoinSet<()>,
     /// Steps whose survivors are waited for.
@@ -263,6 +265,7 @@ impl<'o> Dispatcher<'o> {
             survivors: parts.survivors,
             lock_standings: parts.lock_standings,
             wake_at: None,
+            tick_at: tokio::time::Instant::now() + TICK,
             asides: tokio::task::JoinSet::new(),
             outlasting: BTreeSet::new(),
             messages,
@@ -351,7 +354,7 @@ impl<'o> Dispatcher<'o> {
             (step, reply) = asking => Wake::Reply(step, reply),
             interruption = interruption => Wake::Interruption(interruption),
             () = sleep_until(due) => Wake::Timer,
-            () = tokio::time::sleep(TICK), if ticking => Wake::Tick,
+            () = tokio::time::sleep_until(self.tick_at), if ticking => Wake::Tick,
         }
     }
 
@@ -701,6 +704,8 @@ impl<'o> Dispatcher<'o> {
                 self.take(Input::Tick);
             }
             Wake::Tick => {
+                // From tick to tick: what happens in between puts none off.
+                self.tick_at = tokio::time::Instant::now() + TICK;
                 let view = View::of(&self.state);
                 self.observer.tick(now(), view);
             }

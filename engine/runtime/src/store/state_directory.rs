@@ -135,7 +135,10 @@ fn check_owner(root: &Directory) -> Result<(), StoreError> {
     }
     if status.st_mode & mode::OTHERS_WRITE != 0 {
         let bits = status.st_mode & 0o7777;
-        return Err(StoreError::refused(root.path(), format!("can be written by others (mode {bits:04o})")));
+        return Err(StoreError::refused(
+            root.path(),
+            format!("can be written by others (mode {bits:04o}): take that away with `chmod go-w`"),
+        ));
     }
     Ok(())
 }
