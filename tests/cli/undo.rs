@@ -38,6 +38,8 @@ fn rollback_auto_undoes_in_reverse_before_finally() {
     assert_eq!(journal.one("undo_started", "one")["command"], r#"echo undo-one >> "$LEDGER""#);
     test.runbook(&["verify", &run]).succeeds();
     test.runbook(&["resume", &run, "--retry", "bad"]).exits(5);
+    let status = test.runbook(&["status", &run]).succeeds();
+    assert!(!status.stdout.contains("resume"), "an undone run is over: {status}");
     test.runbook(&["rollback", &run]).succeeds();
     assert_eq!(test.ledger().len(), 5, "nothing is undone twice");
 }

@@ -14,6 +14,8 @@ use crate::console::{ATTENTION, BAD, DIM, GOOD, STRONG, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::report::Undoing;
+use crate::report::ending::after_failure;
 use crate::report::next::Paste;
 use crate::report::wording::{Signs, count, distance, duration, harmless, millis, moment, pad, why, wrap};
 
@@ -220,19 +222,7 @@ impl Sheet<'_> {
             Standing::Waiting if self.opened.state.gates.is_empty() => {
                 vec![self.paste.command("resume", &[])]
             }
-            Standing::Failed => {
-                let step =
-                    crate::report::ending::culprit(view).map(|step| &self.opened.state.plan.steps[step].id);
-                let retry: &[&str] = match step {
-                    Some(step) => &["--retry", step.as_str()],
-                    None => &[],
-                };
-                let undoing = crate::report::Undoing::of(view);
-                let logs = step.map(|step| self.paste.command("logs", &[step.as_str()]));
-                let resume = (!undoing.has_begun).then(|| self.paste.command("resume", retry));
-                let rollback = undoing.is_left.then(|| self.paste.command("rollback", &[]));
-                logs.into_iter().chain(resume).chain(rollback).collect()
-            }
+            Standing::Failed => after_failure(view, &self.paste, &Undoing::of(view)),
             Standing::Running
             | Standing::Waiting
             | Standing::Succeeded

@@ -60,6 +60,21 @@ fn harmless_bytes(line: &[u8]) -> String {
     text.trim_end().to_owned()
 }
 
+/// What can be done about a run that has failed: a run of which something was undone is over for good.
+pub(crate) fn after_failure(view: View<'_>, paste: &Paste, undoing: &Undoing) -> Vec<String> {
+    let mut commands = Vec::new();
+    let at = culprit(view).map(|step| &view.plan.steps[step]);
+    commands.extend(at.map(|step| paste.command("logs", &[step.id.as_str()])));
+    if !undoing.has_begun {
+        commands.push(match at.filter(|step| !step.finally) {
+            Some(step) => paste.command("resume", &["--retry", step.id.as_str()]),
+            None => paste.command("resume", &[]),
+        });
+    }
+    commands.extend(undoing.is_left.then(|| paste.command("rollback", &[])));
+    commands
+}
+
 /// The step that decided a failure or rejection: what the ending names, and whose output it quotes.
 pub(crate) fn culprit(view: View<'_>) -> Option<usize> {
     let aborted = view
@@ -213,34 +228,19 @@ impl Closing {
             }
             RunOutcome::Failed => {
                 let at = culprit(view);
-                let (what, id) = match at {
-                    Some(step) => (failure_of(view, step), Some(view.plan.steps[step].id.clone())),
-                    None => {
-                        let why = state
-                            .finish_reason
-                            .as_deref()
-                            .map_or_else(String::new, |why| format!(": {}", harmless(why)));
-                        (why, None)
-                    }
+                let what = match at {
+                    Some(step) => failure_of(view, step),
+                    None => state
+                        .finish_reason
+                        .as_deref()
+                        .map_or_else(String::new, |why| format!(": {}", harmless(why))),
                 };
                 details.extend(self.tail.iter().map(|line| format!("    {line}")));
                 details.extend(others(view, at));
                 details.push(format!("  {}{took}", progress(view)));
                 details.extend(undo_lines());
-                if let Some(id) = id {
-                    commands.push(self.paste.command("logs", &[id.as_str()]));
-                    let finally = at.is_some_and(|step| view.plan.steps[step].finally);
-                    let retry: &[&str] = if finally { &[] } else { &["--retry", id.as_str()] };
-                    if !undoing.has_begun {
-                        commands.push(self.paste.command("resume", retry));
-                    }
-                } else {
-                    commands.push(self.paste.command("status", &[]));
-                    if !undoing.has_begun {
-                        commands.push(self.paste.command("resume", &[]));
-                    }
-                }
-                commands.extend(undoing.is_left.then(|| self.paste.command("rollback", &[])));
+                commands.extend(at.is_none().then(|| self.paste.command("status", &[])));
+                commands.extend(after_failure(view, &self.paste, &undoing));
                 (styled(BAD, signs.bad), format!("{name} failed{what}"))
             }
         }

@@ -26,8 +26,10 @@ impl Undoing {
             return Self { sentences, is_left: false, has_begun: false };
         }
         let left = undoable(plan, state);
-        let undone: Vec<usize> =
+        // In the order in which it was done.
+        let mut undone: Vec<usize> =
             state.undos().map(|(step, _)| step).filter(|step| state.is_undone(*step)).collect();
+        undone.sort_by_key(|step| state.undo_of(*step).map(|undo| state.steps[undo].ended_as_number));
         if !undone.is_empty() {
             sentences.push(format!("Undone: {}.", ids(plan, &undone)));
         }
