@@ -96,7 +96,26 @@ pub(crate) fn culprit(view: View<'_>) -> Option<usize> {
         (view.plan.steps[*index].finally, goes_on, view.state.steps[*index].finished_at)
     };
     let steps = || view.plan.declared().map(|(index, _)| index);
-    aborted.or_else(|| steps().filter(decides).min_by_key(first))
+    let mut found = aborted.or_else(|| steps().filter(decides).min_by_key(first))?;
+    // A group, call or step with items failed because of something in it: that is what to look at.
+    while let Some(inside) = cause_inside(view, found) {
+        found = inside;
+    }
+    Some(found)
+}
+
+/// Of the steps that this one holds, the first that made it fail.
+fn cause_inside(view: View<'_>, holder: usize) -> Option<usize> {
+    let decides = |index: usize| {
+        view.plan.steps[index].group == Some(holder)
+            && view.plan.steps[index].on_failure != OnFailure::Warn
+            && matches!(
+                view.state.steps[index].outcome(),
+                Some(Outcome::Failed | Outcome::Rejected | Outcome::Interrupted)
+            )
+    };
+    let inside = view.plan.declared().map(|(index, _)| index).filter(|index| decides(*index));
+    inside.min_by_key(|index| view.state.steps[*index].finished_at)
 }
 
 impl Closing {
@@ -325,7 +344,8 @@ fn failure_of(view: View<'_>, step: usize) -> String {
 /// The other steps that failed, a line each.
 fn others(view: View<'_>, at: Option<usize>) -> impl Iterator<Item = String> + '_ {
     let failed = move |index: &usize| {
-        view.state.steps[*index].outcome() == Some(Outcome::Failed) && Some(*index) != at
+        let failed = view.state.steps[*index].outcome() == Some(Outcome::Failed);
+        failed && Some(*index) != at && cause_inside(view, *index).is_none()
     };
     view.plan
         .declared()

@@ -241,8 +241,9 @@ impl Sight<'_> {
                     .map(|reference| (canonical_name(&reference.path[1]), reference.path[2].clone()))
                     .collect();
                 context.set_steps(Arc::new(self.steps(&wanted)));
-                let value =
-                    template.render(&context).map_err(|error| format!("env {name}: {}", error.message))?;
+                let value = template
+                    .render(&context)
+                    .map_err(|error| format!("env {name}: {}", error.in_one_line()))?;
                 // People see a secret as its mask; a command that got the mask would take it for the secret.
                 if matches!(self.secrets, SecretView::Real(_)) {
                     refuse_mask(&value).map_err(|why| format!("env {name}: {why}"))?;

@@ -16,8 +16,8 @@ use crate::plan::{Action, Check, Command, Plan, Probe};
 use crate::schedule::{RenderedQuestion, Renderer, Shown};
 use crate::state::RunState;
 use crate::template::{
-    Dialect, Expression, Reference, ShellScript, Template, VALUE_BYTES_MAX, VALUES_BYTES_MAX, Value,
-    display_argv,
+    Dialect, Expression, Reference, RenderError, ShellScript, Template, VALUE_BYTES_MAX, VALUES_BYTES_MAX,
+    Value, display_argv,
 };
 
 /// The texts of a run, rendered against its state.
@@ -254,7 +254,7 @@ impl Texts {
         let references: Vec<&Reference> = template.references().iter().collect();
         let masked = SecretView::Masked;
         let context = self.sight(plan, state, None, &masked, Missing::Fails).context(&references)?;
-        template.render(&context).map(Some).map_err(|error| error.message)
+        template.render(&context).map(Some).map_err(RenderError::in_one_line)
     }
 
     /// A command and how people are shown it.
@@ -286,7 +286,7 @@ impl Texts {
                     .map_err(|errors| super::context::first_message(&errors))?;
                     let references: Vec<&Reference> = template.references().iter().collect();
                     let rendered =
-                        script.render(&sight.context(&references)?).map_err(|error| error.message)?;
+                        script.render(&sight.context(&references)?).map_err(RenderError::in_one_line)?;
                     for (_, value) in &rendered.variables {
                         refuse_mask(value)?;
                     }
@@ -329,7 +329,7 @@ impl Texts {
         let template: Template = parse_template(source)?;
         let references: Vec<&Reference> = template.references().iter().collect();
         let context = self.sight(plan, state, Some(step), secrets, missing).context(&references)?;
-        template.render(&context).map_err(|error| error.message)
+        template.render(&context).map_err(RenderError::in_one_line)
     }
 
     /// A check as people are shown it: its probe in one line.

@@ -55,6 +55,15 @@ impl RenderError {
         Self { range, code, message: message.into(), help: None }
     }
 
+    /// What is wrong and how to write it instead, as the reason of a step that failed: a run has no place to point at.
+    #[must_use]
+    pub(crate) fn in_one_line(self) -> String {
+        match self.help {
+            Some(help) => format!("{}: {help}", self.message),
+            None => self.message,
+        }
+    }
+
     #[must_use]
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -135,18 +135,22 @@ impl Resolver<'_> {
             }
             document::Probe::Tcp(address) => {
                 self.checker.text(address, place);
+                self.must_be_address(address);
                 Probe::Tcp(address.to_string())
             }
             document::Probe::File(path) => {
                 self.checker.text(path, place);
+                self.must_be_path(path);
                 Probe::File(path.to_string())
             }
             document::Probe::Tls(address) => {
                 self.checker.text(address, place);
+                self.must_be_address(address);
                 Probe::Tls(address.to_string())
             }
             document::Probe::Disk(path) => {
                 self.checker.text(path, place);
+                self.must_be_path(path);
                 Probe::Disk(path.to_string())
             }
             document::Probe::Dns(dns) => {
@@ -160,6 +164,7 @@ impl Resolver<'_> {
             }
             document::Probe::Prometheus(prometheus) => {
                 self.checker.text(&prometheus.url, place.with_secrets());
+                self.must_be_url(&prometheus.url);
                 self.checker.text(&prometheus.query, place);
                 Probe::Prometheus(PrometheusQuery {
                     url: prometheus.url.to_string(),

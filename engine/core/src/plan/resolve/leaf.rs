@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::step::Resolver;
 use crate::document::model::{self as document};
+use crate::document::node::crop;
 use crate::document::text::{Data, Map, Text};
 use crate::plan::model::{Action, HttpRequest};
 use crate::plan::names::{HTTP_ANSWER_NAMES, Place};
@@ -26,6 +27,7 @@ impl Resolver<'_> {
     pub(super) fn request(&mut self, parts: &RequestParts<'_>, place: Place<'_>) -> HttpRequest {
         let place = place.with_secrets();
         self.checker.text(parts.url, place);
+        self.must_be_url(parts.url);
         for (_, value) in parts.headers.iter() {
             self.checker.text(value, place);
         }
@@ -43,6 +45,43 @@ impl Resolver<'_> {
             body: parts.body.map(Text::to_string),
             insecure: parts.insecure,
             follow: parts.follow,
+        }
+    }
+
+    /// Refuses what can't become a URL, whatever its templates give.
+    pub(super) fn must_be_url(&mut self, text: &Text) {
+        let literal = text.split("{{").next().unwrap_or_default();
+        let is_whole = literal.len() == text.len();
+        let begins = |scheme: &str| {
+            let shorter = scheme.len().min(literal.len());
+            literal.get(..shorter).is_some_and(|start| scheme[..shorter].eq_ignore_ascii_case(start))
+                && (!is_whole || literal.len() > scheme.len())
+        };
+        if !begins("http://") && !begins("https://") {
+            let message = format!("`{}` is no URL of a web server", crop(text));
+            let help = Some("write it like `https://example.com/health`".to_owned());
+            self.checker.report.at(text, 0..text.len(), "invalid-value", message, help);
+        }
+    }
+
+    /// Refuses what can't become `host:port`.
+    pub(super) fn must_be_address(&mut self, text: &Text) {
+        let is_one = match text.rsplit_once(':') {
+            _ if text.contains("{{") => true,
+            Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
+            None => false,
+        };
+        if !is_one {
+            let message = format!("`{}` is not host:port", crop(text));
+            let help = Some("write it like `example.com:443`".to_owned());
+            self.checker.report.at(text, 0..text.len(), "invalid-value", message, help);
+        }
+    }
+
+    /// Refuses a path that names nothing.
+    pub(super) fn must_be_path(&mut self, text: &Text) {
+        if text.trim().is_empty() {
+            self.checker.report.error("invalid-value", text.span(), "a path is missing");
         }
     }
 

@@ -176,24 +176,21 @@ impl Placed {
         if value.contains('\0') {
             return refuse(
                 "value-nul",
-                format!("holds a NUL character, which no variable of a command can hold: {BIG_VALUE_HELP}"),
+                "holds a NUL character, which no variable of a command can hold".to_owned(),
                 BIG_VALUE_HELP,
             );
         }
         if value.len() > VALUE_BYTES_MAX {
             return refuse(
                 "value-too-long",
-                format!(
-                    "is {} bytes long; a command takes up to 128 KiB in one variable: {BIG_VALUE_HELP}",
-                    value.len()
-                ),
+                format!("is {} bytes long; a command takes up to 128 KiB in one variable", value.len()),
                 BIG_VALUE_HELP,
             );
         }
         if bytes > VALUES_BYTES_MAX {
             return refuse(
                 "value-too-long",
-                format!("makes the values of this command longer than 1 MiB together: {BIG_VALUE_HELP}"),
+                "makes the values of this command longer than 1 MiB together".to_owned(),
                 BIG_VALUE_HELP,
             );
         }
