@@ -123,7 +123,7 @@ fn a_cycle_shows_its_whole_circle() {
 
 #[test]
 fn keys_of_later_releases_are_refused_by_name() {
-    for (key, step) in [("interactive", "run: x, interactive: true"), ("on", "run: x, on: web")] {
+    for (key, step) in [("on", "run: x, on: web")] {
         let found = findings(&format!("steps:\n  - {{id: a, {step}}}\n"));
         let said = found
             .iter()

@@ -19,6 +19,7 @@ mod failure;
 mod gates;
 mod gc;
 mod guards;
+mod interactive;
 mod large;
 mod order;
 mod outcomes;

@@ -21,5 +21,5 @@ pub(crate) use output::{Finished, Output};
 pub(crate) use process::{Process, processes_of_run, send};
 pub(crate) use server::{Answer, Server};
 pub(crate) use services::{Service, postgres, prometheus, redis, tls};
-pub(crate) use terminal::Terminal;
+pub(crate) use terminal::{Connection, Terminal};
 pub(crate) use waiting::eventually;

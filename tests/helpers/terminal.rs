@@ -59,6 +59,16 @@ impl Terminal {
         self.session.send(text).unwrap();
     }
 
+    /// Gives the window another size.
+    pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
+        self.session.get_process_mut().set_window_size(columns, rows).unwrap();
+    }
+
+    /// The process at the terminal.
+    pub(crate) fn pid(&self) -> u32 {
+        u32::try_from(self.session.get_process().pid().as_raw()).unwrap()
+    }
+
     pub(crate) fn press_ctrl_c(&mut self) {
         self.session.send(ControlCode::EndOfText).unwrap();
     }
@@ -82,4 +92,60 @@ impl Terminal {
         };
         (code, self.shown)
     }
+}
+
+/// A command at a terminal that can be closed under it, as a connection does that breaks.
+pub(crate) struct Connection {
+    master: std::fs::File,
+    shown: Vec<u8>,
+    child: std::process::Child,
+}
+
+impl Connection {
+    pub(crate) fn start(command: &Command) -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let slave = || {
+            let mut options = std::fs::OpenOptions::new();
+            std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc_noctty());
+            options.read(true).write(true).open(&name).unwrap()
+        };
+        let mut led = Command::new("setsid");
+        led.arg("--ctty").arg(command.get_program()).args(command.get_args()).env_clear();
+        led.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        led.env("TERM", "xterm-256color").current_dir(command.get_current_dir().unwrap());
+        let child = led.stdin(slave()).stdout(slave()).stderr(slave()).spawn().unwrap();
+        Self { master: master.into(), shown: Vec::new(), child }
+    }
+
+    /// Reads all that is shown, and waits for the end: the exit status and all that was shown.
+    pub(crate) fn read_to_end(mut self) -> (Option<i32>, String) {
+        // A terminal that nobody has open any more ends with an error.
+        let _ = std::io::Read::read_to_end(&mut self.master, &mut self.shown);
+        (self.child.wait().unwrap().code(), String::from_utf8_lossy(&self.shown).into_owned())
+    }
+
+    /// Reads until a text is shown.
+    #[track_caller]
+    pub(crate) fn await_text(&mut self, text: &str) {
+        let mut buffer = [0; 256];
+        while !String::from_utf8_lossy(&self.shown).contains(text) {
+            let length = std::io::Read::read(&mut self.master, &mut buffer).unwrap_or_else(|error| {
+                panic!("{error} before {text}: {}", String::from_utf8_lossy(&self.shown))
+            });
+            self.shown.extend_from_slice(&buffer[..length]);
+        }
+    }
+
+    /// Closes the terminal; the command goes on as it likes.
+    pub(crate) fn close(self) -> std::process::Child {
+        self.child
+    }
+}
+
+fn libc_noctty() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NOCTTY.bits()).unwrap()
 }

@@ -18,6 +18,7 @@ pub(crate) fn run() -> Action {
         stdin: None,
         expect: Vec::new(),
         background: None,
+        interactive: false,
     })
 }
 
@@ -27,6 +28,7 @@ pub(crate) fn background() -> Action {
         stdin: None,
         expect: Vec::new(),
         background: Some(probe()),
+        interactive: false,
     })
 }
 

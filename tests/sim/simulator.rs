@@ -8,8 +8,8 @@ use runbook_core::event::{AheadAnswer, EventKind, Gate, Identity, LeakedProcess,
 use runbook_core::moment::Moment;
 use runbook_core::plan::{Action, Plan};
 use runbook_core::schedule::{
-    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, ResumeRequest, advance,
-    plan_resume, record_answer, undoable,
+    Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, ResumeRequest, Terminal,
+    advance, plan_resume, record_answer, undoable,
 };
 use runbook_core::state::{RunState, Status, kind_name};
 
@@ -196,6 +196,7 @@ impl<'a> Simulator<'a> {
         let circumstances = Circumstances {
             now: self.now,
             attendance: self.attendance,
+            terminal: if self.attendance == Attendance::Operator { Terminal::Free } else { Terminal::Absent },
             boot: "boot",
             max_parallel: None,
             survivors: &self.survivors,
@@ -225,6 +226,7 @@ impl<'a> Simulator<'a> {
         let circumstances = Circumstances {
             now: self.now,
             attendance: Attendance::Nobody,
+            terminal: Terminal::Absent,
             boot: "boot",
             max_parallel: None,
             survivors: &self.survivors,

@@ -8,7 +8,7 @@ use runbook_core::event::{Evidence, Gate, Identity, RunOutcome, Via};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
 use runbook_core::schedule::{
-    Answer, Attendance, Circumstances, Refusal, RefusalKind, ResumeRequest, record_answer,
+    Answer, Attendance, Circumstances, Refusal, RefusalKind, ResumeRequest, Terminal, record_answer,
 };
 use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{self, Opened};
@@ -465,6 +465,7 @@ fn obvious_refusal(opened: &Opened, answer: &Answer) -> Option<Refusal> {
         // An expired question is closed by recording that, so it isn't obvious here.
         now: Moment::default(),
         attendance: Attendance::Nobody,
+        terminal: Terminal::Absent,
         boot: "",
         max_parallel: None,
         survivors: &survivors,

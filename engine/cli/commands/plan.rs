@@ -174,6 +174,9 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
     if let Some(retry) = &line.retry {
         notes.push(format!("up to {} after a failure", count(retry.times as usize, "more attempt")));
     }
+    if line.interactive {
+        notes.push("at a terminal of its own".into());
+    }
     let bounds = [
         ("timeout", line.timeout),
         ("within", line.within),

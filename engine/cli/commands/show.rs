@@ -211,6 +211,9 @@ impl Page {
             Action::Run(run) => {
                 self.command(indent, &run.run);
                 self.expect(indent, &run.expect);
+                if run.interactive {
+                    self.line(indent, "interactive: it gets a terminal of its own");
+                }
                 if let Some(background) = &run.background {
                     self.line(indent, "in the background; ready when:");
                     self.check(indent + 2, &background.ready);

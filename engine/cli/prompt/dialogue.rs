@@ -81,6 +81,7 @@ impl Dialogue {
             Gate::Rollback => "undo what was done?",
             Gate::Undo => "an undo failed",
             Gate::Window => "it is outside its window",
+            Gate::Terminal => "it waits for a terminal",
         };
         text.push_str(&format!("{} {step}: {what}\n", self.corner()));
         text.push_str(&self.block(&gate.prompt));
@@ -527,6 +528,7 @@ fn consequences<'a>(gate: Gate, words: &[String]) -> impl Iterator<Item = &'a st
             ("end", "end: those processes are ended, then it is asked again."),
         ],
         Gate::Ask => &[("no", "After no the step is skipped, and the run goes on.")],
+        Gate::Terminal => &[("skip", "skip: the run goes on without it.")],
         Gate::Choose | Gate::Window => &[],
     };
     let words = words.to_vec();

@@ -6,9 +6,11 @@ use std::rc::Rc;
 
 use runbook_core::id::StepId;
 use runbook_core::schedule::Attendance;
-use runbook_runtime::run::{Asking, Interruption, Operator, Question, Reply};
+use runbook_runtime::keeper::CommandTerminal;
+use runbook_runtime::run::{Asking, Interruption, Lent, Operator, Question, Reply};
 
 use super::dialogue::{Dialogue, Layout, Turn};
+use super::lent::LentTerminal;
 use super::terminal::{Terminal, Typed};
 use crate::report::Screen;
 
@@ -78,6 +80,10 @@ impl Operator for TerminalOperator {
                 }
             }
         })
+    }
+
+    fn lend(&self, terminal: &CommandTerminal) -> std::io::Result<Box<dyn Lent>> {
+        Ok(Box::new(LentTerminal::open(terminal, self.screen.hold())?))
     }
 }
 

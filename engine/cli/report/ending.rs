@@ -307,7 +307,10 @@ impl Closing {
         for (index, gate) in &view.state.gates {
             let step: &StepId = &view.plan.steps[*index].id;
             // Our own questions name the step themselves.
-            let own = matches!(gate.gate, Gate::Failure | Gate::Interrupted | Gate::Rollback | Gate::Undo);
+            let own = matches!(
+                gate.gate,
+                Gate::Failure | Gate::Interrupted | Gate::Rollback | Gate::Undo | Gate::Terminal
+            );
             let about = if own { String::new() } else { format!("{step}: ") };
             let line = format!("{} {about}{}", signs.question, harmless(&gate.prompt));
             details.push(format!("  {line}"));

@@ -17,7 +17,7 @@ use runbook_runtime::store::Store;
 use super::buffer::Buffer;
 use super::history;
 use super::next::Paste;
-use super::sentences::{question, sentence};
+use super::sentences::{question, sentence, start};
 use super::wording::{Signs, duration, fit, gist, started};
 use super::{Report, Screen};
 use crate::console::{DIM, STRONG, styled};
@@ -78,6 +78,11 @@ impl Live {
         };
         let Some(step) = started(event, view) else { return };
         if !step.action.takes_slot() {
+            return;
+        }
+        if step.action.is_interactive() {
+            // The screen is the command's own from here on.
+            self.screen.say(&start(event, view, &self.signs).unwrap_or_default());
             return;
         }
         if self.usual.is_none() {

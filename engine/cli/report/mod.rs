@@ -35,7 +35,7 @@ use runbook_runtime::capture::Stream;
 use runbook_runtime::run::{Observer, View};
 
 pub(crate) use ending::Closing;
-pub(crate) use screen::Screen;
+pub(crate) use screen::{Held, Screen};
 pub(crate) use undoing::Undoing;
 
 use crate::args::Format;

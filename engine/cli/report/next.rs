@@ -89,6 +89,10 @@ impl Paste {
                     word => command("answer", &[&[word], why(word)].concat()),
                 })
                 .collect(),
+            Gate::Terminal => {
+                let skip = command("answer", &["skip", "--reason", "WHY"]);
+                if parked { vec![self.command("resume", &[]), skip] } else { vec![skip] }
+            }
             Gate::Ask | Gate::Failure | Gate::Interrupted | Gate::Rollback | Gate::Undo | Gate::Window => {
                 gate.words
                     .iter()

@@ -168,6 +168,10 @@ pub(super) fn sentence(event: &Event, view: View<'_>, signs: &Signs) -> Option<S
             }
             note(signs.question, &text)
         }
+        // A terminal is what the step waited for: that its question is gone is no news.
+        EventKind::GateClosed { step, result, .. } if result == "void" && waits_for_terminal(step, view) => {
+            None
+        }
         EventKind::GateClosed { step, result, reason }
             if matches!(result.as_str(), "expired" | "void" | "cancelled") =>
         {
@@ -241,6 +245,14 @@ pub(super) fn question(
         text.push_str(&format!("  {} {command}\n", signs.next));
     }
     Some(text)
+}
+
+/// Whether a step is one that needs a terminal, and hasn't had one yet.
+fn waits_for_terminal(step: &StepId, view: View<'_>) -> bool {
+    let index = view.state.index_of(step);
+    index.is_some_and(|index| {
+        view.plan.steps[index].action.is_interactive() && view.state.steps[index].outcome().is_none()
+    })
 }
 
 /// What an answer changes in the environment of a step: ` with X=new (was old)`.

@@ -141,6 +141,8 @@ pub enum Gate {
     Undo,
     /// Whether to go on outside the window.
     Window,
+    /// An `interactive` step could start, and nobody is at a terminal.
+    Terminal,
 }
 
 impl Gate {
@@ -157,6 +159,7 @@ impl Gate {
             Self::Rollback => "rollback",
             Self::Undo => "undo",
             Self::Window => "window",
+            Self::Terminal => "terminal",
         }
     }
 }

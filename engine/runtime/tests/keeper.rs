@@ -823,7 +823,10 @@ async fn kept(world: &World, script: &str, slot: u32) -> (Claim, Exit) {
     let pid = &text[slot as usize * 512 + 3..][..4];
     let pid = i32::from_le_bytes(pid.try_into().unwrap());
     let started = Identity::of(pid).map_or(0, |identity| identity.started);
-    (Claim { keeper: Identity { pid, started }, boot: boot_id().unwrap(), command: None }, exit)
+    (
+        Claim { keeper: Identity { pid, started }, boot: boot_id().unwrap(), command: None, session: None },
+        exit,
+    )
 }
 
 async fn a_keeper_takes_the_next_attempt_as_fresh_as_it_was(world: World) {

@@ -7,7 +7,7 @@ use runbook_core::event::{AheadAnswer, EventKind, LeakedProcess, Outcome};
 use runbook_core::moment::Moment;
 use runbook_core::plan::Plan;
 use runbook_core::schedule::{
-    Answer, AttemptResult, Attendance, Circumstances, Found, Input, Refusal, RefusalKind, advance,
+    Answer, AttemptResult, Attendance, Circumstances, Found, Input, Refusal, RefusalKind, Terminal, advance,
     record_answer,
 };
 use runbook_core::state::{RunState, kind_name};
@@ -54,6 +54,7 @@ impl Desk {
         let circumstances = Circumstances {
             now: self.now,
             attendance: self.attendance,
+            terminal: if self.attendance == Attendance::Operator { Terminal::Free } else { Terminal::Absent },
             boot: "boot",
             max_parallel: None,
             survivors: &self.survivors,
@@ -100,6 +101,7 @@ impl Desk {
         let circumstances = Circumstances {
             now: self.now,
             attendance: Attendance::Nobody,
+            terminal: Terminal::Absent,
             boot: "boot",
             max_parallel: None,
             survivors: &self.survivors,

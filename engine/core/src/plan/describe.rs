@@ -119,6 +119,9 @@ pub struct PlanLine {
     /// The working folder, where it is not the project's root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// Whether the command gets a terminal of its own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub interactive: bool,
     /// What the command in the background must reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<String>,
@@ -332,6 +335,7 @@ impl<'p> Before<'p> {
                 .filter_map(|name| Some((name.clone(), self.complete(environment.get(name)?))))
                 .collect(),
             cwd: step.cwd.as_deref().map(|cwd| self.text(cwd, &context)),
+            interactive: step.action.is_interactive(),
             ready: ready.map(|ready| self.probe(ready, step, &context)),
             within: check.or(ready).and_then(|check| check.within),
             hold: check.or(ready).and_then(|check| check.hold),

@@ -282,6 +282,9 @@ pub struct Run {
     /// The command lives on; the step passes when this check holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<Check>,
+    /// It gets a terminal of its own and the operator's keyboard.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interactive: bool,
 }
 
 /// What is executed.
@@ -566,6 +569,12 @@ impl Action {
     #[must_use]
     pub fn is_background(&self) -> bool {
         matches!(self, Self::Run(Run { background: Some(_), .. }))
+    }
+
+    /// Whether its command gets a terminal of its own and the operator's keyboard.
+    #[must_use]
+    pub fn is_interactive(&self) -> bool {
+        matches!(self, Self::Run(Run { interactive: true, .. }))
     }
 
     /// Whether it takes one of the places that `max_parallel` gives.

@@ -18,10 +18,7 @@ const TOP: &[Refused<Runbook>] = &[
 
 const DEFAULTS: &[Refused<Runbook>] = &[("on", None, |runbook| runbook.defaults.on.is_some())];
 
-const STEP: &[Refused<Step>] = &[
-    ("on", None, |step| step.on.is_some()),
-    ("interactive", None, |step| matches!(&step.action, Action::Run(run) if run.interactive)),
-];
+const STEP: &[Refused<Step>] = &[("on", None, |step| step.on.is_some())];
 
 const PROJECT: &[Refused<Project>] = &[];
 
@@ -86,6 +83,11 @@ impl<'r> Refusal<'r> {
             && undo.action.key() == "call"
         {
             self.refuse("call", Some("`undo` with `call`"), &below(&["undo"]));
+        }
+        if let Some(undo) = &step.undo
+            && matches!(&undo.action.0, Action::Run(run) if run.interactive)
+        {
+            self.refuse("interactive", Some("an `interactive` undo"), &below(&["undo"]));
         }
         if let Action::Steps(group) = &step.action {
             for (index, step) in group.steps.iter().enumerate() {

@@ -340,8 +340,17 @@ impl Sight<'_> {
             Ok(text) => text,
             Err(why) => return StepValue::Undefined { why },
         };
+        if step.action.is_interactive() {
+            return printed_value(&from_terminal(&text), field);
+        }
         printed_value(&text, field)
     }
+}
+
+/// What a command printed on a terminal, with the line ends that it wrote: the terminal puts a carriage return before each.
+#[must_use]
+pub fn from_terminal(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 /// What `stdout`, `lines` and the like are of a printed text.

@@ -15,7 +15,7 @@ mod until;
 mod verdict;
 
 pub use conclude::{reason_of_check, recordable};
-pub use context::{NoOutput, Recorded, RunFacts, SecretView, Stream, secret_mask};
+pub use context::{NoOutput, Recorded, RunFacts, SecretView, Stream, from_terminal, secret_mask};
 pub use launch::{HttpCall, Launch, ProbeCall, Texts};
 pub(crate) use launch::{dialect_of, is_plain};
 pub use leaf::{Delivery, Notification};

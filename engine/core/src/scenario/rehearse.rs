@@ -17,7 +17,7 @@ use crate::id::{RunId, StepId};
 use crate::moment::Moment;
 use crate::plan::{Action, Outside, Plan};
 use crate::render::{Recorded, RunFacts, SecretView, Stream, Texts};
-use crate::schedule::{Attendance, Circumstances, Found, Input, LockStanding, advance, next_due};
+use crate::schedule::{Attendance, Circumstances, Found, Input, LockStanding, Terminal, advance, next_due};
 use crate::state::{IllegalEvent, RunState, Status};
 
 /// When a run starts whose scenario doesn't say: 2026-01-01, so that it goes the same way every day.
@@ -188,6 +188,7 @@ impl<'s> Rehearsal<'s> {
             let circumstances = Circumstances {
                 now: self.now,
                 attendance: Attendance::Waiting,
+                terminal: Terminal::Free,
                 boot: "scenario",
                 max_parallel: None,
                 survivors: &survivors,

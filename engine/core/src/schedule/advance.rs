@@ -368,6 +368,7 @@ impl Deciding<'_, '_> {
         let later = undecided
             || !self.state.needs_are_met(step)
             || is_guarded(&self.state.plan, self.state, step)
+            || self.state.plan.steps[step].action.is_interactive()
             || !self.state.void_due.is_empty()
             || !self.state.lost.is_empty()
             || !self.state.restarting.is_empty();

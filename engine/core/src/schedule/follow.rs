@@ -7,6 +7,7 @@ use super::input::{Attendance, Circumstances, LockStanding};
 use super::settle::{bring_up, settle};
 use super::start::start;
 use super::structure::{Halting, close, hold_back, pass_on, reopen, settle_items};
+use super::terminal::arrived;
 use super::unwind::{is_due, unwind};
 use crate::event::{EventKind, Outcome, RunOutcome, WaitingFor};
 use crate::plan::{Action, OnFailure, OnInterrupt, Plan, Step};
@@ -167,9 +168,17 @@ pub(super) fn follow(
     {
         return Follow::default();
     }
-    for rule in
-        [settle, bring_up, gate::outdated, ask_about_interrupted, reopen, settle_items, pass_on, close]
-    {
+    for rule in [
+        settle,
+        bring_up,
+        gate::outdated,
+        arrived,
+        ask_about_interrupted,
+        reopen,
+        settle_items,
+        pass_on,
+        close,
+    ] {
         let events = rule(plan, state, circumstances);
         if !events.is_empty() {
             return events.into();

@@ -26,6 +26,8 @@ const UNDO_WORDS: [&str; 3] = ["retry", "skip", "abort"];
 const UNDO_INTERRUPTED_WORDS: [&str; 4] = ["retry", "skip", "done", "abort"];
 /// The same for a step of which it isn't known how it ended.
 const INTERRUPTED_WORDS: [&str; 5] = ["retry", "skip", "done", "failed", "abort"];
+/// What can be said about a step that waits for a terminal.
+const TERMINAL_WORDS: [&str; 1] = ["skip"];
 /// While processes of it still run, nothing else can be decided.
 const SURVIVORS_WORDS: [&str; 2] = ["wait", "end"];
 
@@ -209,6 +211,12 @@ pub(super) fn about_window(
     words: &[&str],
 ) -> EventKind {
     about_ended(plan, state, step, Gate::Window, prompt, words, Vec::new())
+}
+
+/// Says that a step waits for a terminal.
+pub(super) fn about_terminal(plan: &Plan, state: &RunState, step: usize) -> EventKind {
+    let prompt = format!("{} needs a terminal: resume the run at one", plan.steps[step].id);
+    about_ended(plan, state, step, Gate::Terminal, prompt, &TERMINAL_WORDS, Vec::new())
 }
 
 /// Puts the question what to do about a step that has failed.

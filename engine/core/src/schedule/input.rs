@@ -248,6 +248,8 @@ pub struct Circumstances<'a> {
     pub now: Moment,
     /// Who is there.
     pub attendance: Attendance,
+    /// Whether an `interactive` step can have the terminal.
+    pub terminal: Terminal,
     /// The machine's boot id.
     pub boot: &'a str,
     /// Bounds the plan's `max_parallel`, where the command line does.
@@ -258,6 +260,17 @@ pub struct Circumstances<'a> {
     pub locks: &'a BTreeMap<usize, LockStanding>,
     /// Evaluates and renders the plan's texts.
     pub renderer: &'a dyn Renderer,
+}
+
+/// Whether an `interactive` step can have the operator's terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    /// There is none, or nobody is at it.
+    Absent,
+    /// A question stands on it.
+    Busy,
+    /// It can be lent.
+    Free,
 }
 
 /// What came of taking a step's lock.

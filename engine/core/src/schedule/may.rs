@@ -65,6 +65,8 @@ pub fn goes_on(gate: Gate, word: &str) -> bool {
         Gate::Manual => word == "done",
         Gate::Ask => word == "yes",
         Gate::Choose => !word.is_empty(),
-        Gate::Failure | Gate::Interrupted | Gate::Rollback | Gate::Undo | Gate::Window => false,
+        Gate::Failure | Gate::Interrupted | Gate::Rollback | Gate::Undo | Gate::Window | Gate::Terminal => {
+            false
+        }
     }
 }

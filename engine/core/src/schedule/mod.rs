@@ -23,6 +23,7 @@ mod resume;
 mod settle;
 mod start;
 mod structure;
+mod terminal;
 mod unwind;
 mod wait;
 
@@ -34,7 +35,7 @@ pub use gate::{gate_digest, needs_reason, words_of};
 pub use guard::Wishes;
 pub use input::{
     Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, KeptFile, LockStanding,
-    Refusal, RefusalKind, RenderedQuestion, Renderer, Shown,
+    Refusal, RefusalKind, RenderedQuestion, Renderer, Shown, Terminal,
 };
 pub use judge::word_of;
 pub use may::goes_on;

@@ -176,7 +176,9 @@ fn consequence(
                 reason: why,
             }];
         }
-        Gate::Failure | Gate::Interrupted => return vec![skipped(format!("operator: {why}"))],
+        Gate::Failure | Gate::Interrupted | Gate::Terminal => {
+            return vec![skipped(format!("operator: {why}"))];
+        }
         Gate::Ask => {
             let ask = plan.steps[step].ask.as_deref();
             let fails = ask.is_some_and(|question| question.on_expiry == OnExpiry::Fail);

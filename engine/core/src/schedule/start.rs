@@ -8,6 +8,7 @@ use super::gate;
 use super::guard::{Entrance, Wishes, admit};
 use super::input::{Circumstances, Shown};
 use super::structure::{Admission, Halting, is_held, started};
+use super::terminal::{Seat, seat};
 use crate::event::{EventKind, Gate, Outcome};
 use crate::moment::Moment;
 use crate::plan::{Action, Plan, Step};
@@ -136,6 +137,8 @@ struct Starting<'a> {
     slot: u32,
     /// A step could not be rendered and stops the run: nothing starts after it.
     stops: bool,
+    /// An `interactive` step starts in this round.
+    seated: bool,
     admission: Admission,
     events: Vec<EventKind>,
     wishes: &'a mut Wishes,
@@ -157,6 +160,7 @@ impl<'a> Starting<'a> {
             free,
             slot: state.next_slot,
             stops: false,
+            seated: false,
             admission: Admission::default(),
             events: Vec::new(),
             wishes,
@@ -212,6 +216,10 @@ impl<'a> Starting<'a> {
             }
             return;
         }
+        match seat(self.plan, self.state, index, self.circumstances, self.seated) {
+            Seat::Taken => {}
+            Seat::Later(event) => return self.events.extend(event),
+        }
         match admit(self.plan, self.state, index, self.circumstances, self.wishes) {
             Entrance::Open(events) => self.events.extend(events),
             Entrance::Later(event) => return self.events.extend(event),
@@ -246,6 +254,7 @@ impl<'a> Starting<'a> {
                 let slot = matches!(step.action, Action::Run(_)).then_some(self.slot);
                 self.slot += u32::from(slot.is_some());
                 self.free -= usize::from(step.action.takes_slot());
+                self.seated |= step.action.is_interactive();
                 self.events.push(self.started(index, why, shown, slot, until));
             }
             Err(error) => self.fail(index, why, &format!("template: {error}")),

@@ -308,10 +308,12 @@ impl RunState {
                 Status::Delayed { due_at: *due_at }
             }
             (
-                Status::Pending | Status::Ended(Outcome::Failed | Outcome::Interrupted),
+                Status::Pending
+                | Status::Delayed { .. }
+                | Status::Ended(Outcome::Failed | Outcome::Interrupted),
                 EventKind::StepSkipped { reason, by, .. },
             ) => {
-                if matches!(self.steps[i].status, Status::Ended(_)) && settled != Some("skip") {
+                if self.steps[i].status != Status::Pending && settled != Some("skip") {
                     return illegal(self);
                 }
                 let step = &mut self.steps[i];

@@ -45,7 +45,7 @@ impl RunState {
             Gate::Approve | Gate::Manual | Gate::Choose => self.unasked.contains(&i),
             Gate::Failure => self.steps[i].outcome() == Some(Outcome::Failed),
             Gate::Interrupted => self.interrupted.contains(&i),
-            Gate::Window => {
+            Gate::Window | Gate::Terminal => {
                 matches!(self.steps[i].status, Status::Pending | Status::Delayed { .. })
                     || self.interrupted.contains(&i)
             }
@@ -273,7 +273,7 @@ impl RunState {
                 self.steps[i].status.clone()
             }
             // What it comes to is told by the event that follows.
-            (Gate::Failure | Gate::Interrupted, "skip") => {
+            (Gate::Failure | Gate::Interrupted | Gate::Terminal, "skip") => {
                 self.settle(i, gate, result, reason);
                 self.steps[i].status.clone()
             }

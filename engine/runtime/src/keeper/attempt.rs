@@ -166,6 +166,11 @@ impl Control {
         self.order(Order::Pause);
     }
 
+    /// SIGHUP to everything that the command started, SIGKILL after the step's `grace`: its terminal is gone.
+    pub fn hang_up(&self) {
+        self.order(Order::HangUp);
+    }
+
     /// SIGCONT to everything that the command started.
     pub fn resume(&self) {
         self.order(Order::Resume);

@@ -70,6 +70,7 @@ impl std::fmt::Display for SpawnFailure {
             SpawnPart::Stdin => "standard input",
             SpawnPart::OutputFile => "the file behind RUNBOOK_OUTPUT",
             SpawnPart::Pipes => "the output pipes",
+            SpawnPart::Terminal => "its terminal",
         };
         let error = std::io::Error::from_raw_os_error(self.errno);
         match error.kind() {
@@ -97,6 +98,8 @@ pub enum SpawnPart {
     OutputFile,
     /// The pipes for its output.
     Pipes,
+    /// The pseudo-terminal of an interactive command.
+    Terminal,
 }
 
 /// Who ended a command that didn't end by itself.
@@ -108,6 +111,8 @@ pub enum EndedBy {
     Terminated,
     /// The engine or an operator asked for its end at once.
     Killed,
+    /// The terminal that it was at is gone.
+    HungUp,
 }
 
 /// What the keeper recorded of the output.
@@ -166,6 +171,7 @@ impl Exit {
             Some(EndedBy::Timeout) => 1,
             Some(EndedBy::Terminated) => 2,
             Some(EndedBy::Killed) => 3,
+            Some(EndedBy::HungUp) => 4,
         });
         out.u64(self.started_at_ms);
         out.u64(self.ended_at_ms);
@@ -204,6 +210,7 @@ impl Exit {
                 1 => Some(EndedBy::Timeout),
                 2 => Some(EndedBy::Terminated),
                 3 => Some(EndedBy::Killed),
+                4 => Some(EndedBy::HungUp),
                 _ => return Err(Malformed),
             },
             started_at_ms: input.u64()?,
@@ -233,10 +240,18 @@ const NAME_MAX: usize = 15;
 
 impl SpawnPart {
     fn from_code(code: u8) -> Result<Self, Malformed> {
-        [Self::Program, Self::WorkingDirectory, Self::Script, Self::Stdin, Self::OutputFile, Self::Pipes]
-            .into_iter()
-            .find(|part| *part as u8 == code)
-            .ok_or(Malformed)
+        [
+            Self::Program,
+            Self::WorkingDirectory,
+            Self::Script,
+            Self::Stdin,
+            Self::OutputFile,
+            Self::Pipes,
+            Self::Terminal,
+        ]
+        .into_iter()
+        .find(|part| *part as u8 == code)
+        .ok_or(Malformed)
     }
 }
 
@@ -265,11 +280,17 @@ mod tests {
 
     #[test]
     fn every_end_is_read_as_it_was_written() {
-        let parts = [0, 1, 2, 3, 4, 5].map(|code| SpawnPart::from_code(code).expect("a part"));
+        let parts = [0, 1, 2, 3, 4, 5, 6].map(|code| SpawnPart::from_code(code).expect("a part"));
         let spawns = parts.map(|part| Ended::NotSpawned(SpawnFailure { part, errno: 2 }));
         let ends = [Ended::Exited(-1), Ended::Exited(255), Ended::Signalled(9), Ended::StillRunning];
         for ended in ends.into_iter().chain(spawns) {
-            for ended_by in [None, Some(EndedBy::Timeout), Some(EndedBy::Terminated), Some(EndedBy::Killed)] {
+            for ended_by in [
+                None,
+                Some(EndedBy::Timeout),
+                Some(EndedBy::Terminated),
+                Some(EndedBy::Killed),
+                Some(EndedBy::HungUp),
+            ] {
                 let exit = Exit { ended, ended_by, ..longest() };
                 assert_eq!(Exit::decode(&exit.encode()), Ok(exit));
             }

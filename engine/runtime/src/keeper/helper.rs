@@ -22,10 +22,14 @@ use super::message::{Report, spec_packets};
 use super::pool::Pool;
 use super::spec::AttemptSpec;
 use super::system::{self, Forked};
+use super::terminal::CommandTerminal;
 use super::{keep, processes};
 
-/// The most descriptors that one request carries: the keeper's socket and the named locks.
+/// The most descriptors that one request carries: the keeper's socket, the named locks, a terminal.
 const DESCRIPTORS_MAX: usize = 64;
+
+/// Those of a terminal, which come last.
+const TERMINAL_DESCRIPTORS: usize = 2;
 
 /// Signals that end or stop other processes of a terminal or a service, and which neither helper nor keepers follow: they outlive the engine on
 /// purpose. (SIGTERM is an order to a keeper, which then no longer ignores it.)
@@ -59,7 +63,7 @@ pub enum KeeperError {
     #[error("cannot prepare the start of a command")]
     Prepare(#[source] io::Error),
     /// More descriptors than a keeper holds.
-    #[error("a step can hold at most {} named locks", DESCRIPTORS_MAX - 1)]
+    #[error("a step can hold at most {} named locks", DESCRIPTORS_MAX - 1 - TERMINAL_DESCRIPTORS)]
     TooManyDescriptors,
 }
 
@@ -90,11 +94,12 @@ impl Helper {
     /// # Errors
     /// See [`KeeperError`]; what goes wrong later is a [`Message`](super::Message).
     pub async fn launch(&self, spec: AttemptSpec) -> Result<Attempt, KeeperError> {
-        if spec.inherit.len() >= DESCRIPTORS_MAX {
+        if spec.inherit.len() + TERMINAL_DESCRIPTORS >= DESCRIPTORS_MAX {
             return Err(KeeperError::TooManyDescriptors);
         }
         let encoded = spec.encode().map_err(KeeperError::Prepare)?;
         if spec.inherit.is_empty()
+            && spec.terminal.is_none()
             && let Some(attempt) = self.launch_waiting(&encoded).await?
         {
             return Ok(attempt);
@@ -110,7 +115,8 @@ impl Helper {
                 Err(_full) => break,
             };
         }
-        self.request(theirs, spec.inherit).await?;
+        let terminal = spec.terminal.into_iter().flat_map(CommandTerminal::into_descriptors);
+        self.request(theirs, spec.inherit.into_iter().chain(terminal)).await?;
         for packet in packets {
             // A keeper that has gone closes its end, which the attempt then reports.
             if send_when_possible(&ours, &packet).await.is_err() {
@@ -142,7 +148,11 @@ impl Helper {
     }
 
     /// Passes descriptors to the helper.
-    async fn request(&self, socket: OwnedFd, inherit: Vec<OwnedFd>) -> Result<(), KeeperError> {
+    async fn request(
+        &self,
+        socket: OwnedFd,
+        inherit: impl Iterator<Item = OwnedFd>,
+    ) -> Result<(), KeeperError> {
         let descriptors: Vec<OwnedFd> = std::iter::once(socket).chain(inherit).collect();
         match send_descriptors(self.socket.as_fd(), &descriptors, SendFlags::DONTWAIT) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -91,13 +91,14 @@ impl<'a> Keeper<'a> {
             Ok(started) => {
                 if let Some((witness, number)) = &slot {
                     // For people alone: what lives is found by session and environment.
-                    let _ = witness.write_command(*number, started.pid);
+                    let session = spec.terminal.as_ref().and_then(|_| Identity::of(started.pid).ok());
+                    let _ = witness.write_command(*number, started.pid, session);
                 }
                 let _ = send(socket, &Report::started(started.pid), SendFlags::NOSIGNAL);
                 let supervision =
                     Supervision::new(&spec, started, sink, socket.as_fd(), self.signals.as_fd());
                 let (ending, sink) = supervision.run();
-                let fresh = ending.nothing_left && spec.inherit.is_empty();
+                let fresh = ending.nothing_left && spec.inherit.is_empty() && spec.terminal.is_none();
                 (finish(&spec, &masker, &begun, ending, sink), fresh)
             }
         };

@@ -22,10 +22,11 @@ pub(super) enum Order {
     Kill,
     Pause,
     Resume,
+    HangUp,
 }
 
 impl Order {
-    const ALL: [Self; 4] = [Self::Terminate, Self::Kill, Self::Pause, Self::Resume];
+    const ALL: [Self; 5] = [Self::Terminate, Self::Kill, Self::Pause, Self::Resume, Self::HangUp];
 
     pub(super) fn encode(self) -> [u8; 1] {
         [self as u8]

@@ -27,6 +27,7 @@ mod spec;
 mod start;
 mod supervise;
 mod system;
+mod terminal;
 mod wire;
 mod witness;
 
@@ -39,4 +40,6 @@ pub use helper::{Helper, KeeperError};
 pub use processes::{Ending, Identity, Survivor, boot_id, end_keeper, end_survivors, survivors};
 pub use runtime_directory::{remove_leftover_files, runtime_directory};
 pub use spec::{AttemptSpec, Script};
+pub use system::watch;
+pub use terminal::{CommandTerminal, Modes, OperatorTerminal, TERMINAL_RESET};
 pub use witness::{Claim, Verdict, Witness, WitnessError, wait_for_slot};

@@ -8,6 +8,7 @@ use rustix::net::{SendFlags, sendmsg};
 use rustix::pipe::PipeFlags;
 
 use super::message::{OUTPUT_PART, Report};
+use super::terminal::CommandTerminal;
 use crate::capture::{LogWriter, Stream};
 use crate::redact::{Masker, StreamMasker};
 
@@ -30,9 +31,29 @@ pub(super) struct Source {
     enlarged: bool,
     /// Bytes that the live view lost since it last got any.
     lost: u64,
+    /// The live view is the operator's own terminal: nothing may be lost, so nothing is read that can't be shown.
+    whole: bool,
 }
 
 impl Source {
+    /// What a command prints on its terminal: one stream.
+    pub(super) fn of_terminal(terminal: &CommandTerminal, masker: &Masker) -> io::Result<Self> {
+        Ok(Self {
+            stream: Stream::Stdout,
+            pipe: Some(terminal.master.try_clone()?),
+            mask: (!masker.is_empty()).then(|| masker.stream()),
+            // A terminal has no size to enlarge.
+            enlarged: true,
+            lost: 0,
+            whole: true,
+        })
+    }
+
+    /// Whether it is read only as fast as the engine takes it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     /// Makes a pipe; gives the keeper's end and the command's.
     pub(super) fn new(stream: Stream, masker: &Masker) -> io::Result<(Self, OwnedFd)> {
         let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -43,6 +64,7 @@ impl Source {
             mask: (!masker.is_empty()).then(|| masker.stream()),
             enlarged: false,
             lost: 0,
+            whole: false,
         };
         Ok((source, write))
     }
@@ -81,6 +103,9 @@ impl Sink {
     pub(super) fn transfer(&mut self, source: &mut Source, engine: BorrowedFd<'_>) {
         let Some(pipe) = &source.pipe else { return };
         self.buffer.clear();
+        if source.whole {
+            self.live_budget = LIVE_BURST;
+        }
         match rustix::io::read(pipe, rustix::buffer::spare_capacity(&mut self.buffer)) {
             Ok(0) => self.close(source, engine),
             Ok(length) => {

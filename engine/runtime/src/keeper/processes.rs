@@ -197,14 +197,18 @@ pub fn survivors(run: &str, step: &str, claim: Option<&Claim>) -> io::Result<Vec
     Ok(found)
 }
 
-/// Whether a process is in the session that the keeper made. A session's number isn't given away while the session lasts, but it may be the
+/// Whether a process is in the session that the keeper made, or in that of a command at a terminal. A session's number isn't given away while the session lasts, but it may be the
 /// number of a later one: then its leader is not the keeper.
 fn in_session_of(pid: i32, status: &Status, claim: &Claim) -> bool {
-    if status.session != claim.keeper.pid || status.started < claim.keeper.started {
+    std::iter::once(claim.keeper).chain(claim.session).any(|leader| is_led_by(pid, status, leader))
+}
+
+fn is_led_by(pid: i32, status: &Status, leader: Identity) -> bool {
+    if status.session != leader.pid || status.started < leader.started {
         return false;
     }
-    let leader = if pid == claim.keeper.pid { Ok(status.clone()) } else { Status::of(claim.keeper.pid) };
-    leader.map_or(true, |leader| leader.started == claim.keeper.started)
+    let now = if pid == leader.pid { Ok(status.clone()) } else { Status::of(leader.pid) };
+    now.map_or(true, |now| now.started == leader.started)
 }
 
 fn environment_names(pid: i32, run: &str, step: &str) -> bool {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::terminal::CommandTerminal;
 use super::wire::{Decoder, Encoder, Malformed};
 use crate::redact::Secrets;
 
@@ -49,6 +50,8 @@ pub struct AttemptSpec {
     pub inherit: Vec<OwnedFd>,
     /// Whether what the command leaves running lives on until it is told to end (language.md §4, `background`).
     pub background: bool,
+    /// The terminal that it gets in place of its three streams (language.md §3, `interactive`).
+    pub terminal: Option<CommandTerminal>,
 }
 
 impl AttemptSpec {
@@ -71,6 +74,7 @@ impl AttemptSpec {
             slot: None,
             inherit: Vec::new(),
             background: false,
+            terminal: None,
         }
     }
 }
@@ -88,7 +92,7 @@ pub struct Script {
 }
 
 impl AttemptSpec {
-    /// Writes the spec as the keeper reads it, without [`inherit`](Self::inherit), which travels as descriptors.
+    /// Writes the spec as the keeper reads it, without its descriptors, which travel beside it.
     pub(crate) fn encode(&self) -> std::io::Result<Zeroizing<Vec<u8>>> {
         let mut out = Encoder::default();
         out.list(&self.argv, |out, argument| out.os(argument));
@@ -122,13 +126,14 @@ impl AttemptSpec {
             out.u32(*number);
         });
         out.bool(self.background);
+        out.option(self.terminal.as_ref(), |out, terminal| terminal.encode(out));
         Ok(Zeroizing::new(out.finish()))
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
-    pub(crate) fn decode(bytes: &[u8], inherit: Vec<OwnedFd>) -> Result<Self, Malformed> {
+    pub(crate) fn decode(bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Result<Self, Malformed> {
         let mut input = Decoder::new(bytes);
-        let spec = Self {
+        let mut spec = Self {
             argv: input.list(Decoder::os)?,
             script: input
                 .option(|input| Ok(Script { path: input.os()?.into(), content: input.bytes()?.to_vec() }))?,
@@ -148,9 +153,11 @@ impl AttemptSpec {
             // The engine had them checked already.
             .map_err(|_weak| Malformed)?,
             slot: input.option(|input| Ok((PathBuf::from(input.os()?), input.u32()?)))?,
-            inherit,
+            inherit: Vec::new(),
             background: input.bool()?,
+            terminal: input.option(|input| CommandTerminal::decode(input, &mut descriptors))?,
         };
+        spec.inherit = descriptors;
         input.end()?;
         Ok(spec)
     }

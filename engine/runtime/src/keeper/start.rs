@@ -29,12 +29,17 @@ pub(super) struct Prepared {
     stdin: Option<OwnedFd>,
     pipes: [OwnedFd; 2],
     sources: [Source; 2],
+    terminal: Option<CString>,
+    /// The command's end of its terminal.
+    held: Option<OwnedFd>,
 }
 
 /// A command that runs.
 pub(super) struct Started {
     pub(super) pid: i32,
     pub(super) sources: [Source; 2],
+    /// The command's end of its terminal, until the command has ended.
+    pub(super) held: Option<OwnedFd>,
 }
 
 /// Creates what the command needs, goes to its folder and finds its program. Starts nothing.
@@ -51,8 +56,13 @@ pub(super) fn prepare(spec: &AttemptSpec, masker: &Masker) -> Result<Prepared, S
         None | Some([]) => None,
         Some(content) => Some(in_memory(content).map_err(failed(SpawnPart::Stdin))?),
     };
-    let (stdout, stdout_pipe) = Source::new(Stream::Stdout, masker).map_err(failed(SpawnPart::Pipes))?;
+    let (mut stdout, stdout_pipe) = Source::new(Stream::Stdout, masker).map_err(failed(SpawnPart::Pipes))?;
     let (stderr, stderr_pipe) = Source::new(Stream::Stderr, masker).map_err(failed(SpawnPart::Pipes))?;
+    let mut held = None;
+    if let Some(terminal) = &spec.terminal {
+        held = Some(terminal.hold().map_err(failed(SpawnPart::Terminal))?);
+        stdout = Source::of_terminal(terminal, masker).map_err(failed(SpawnPart::Terminal))?;
+    }
     let program = find_program(spec).map_err(failed(SpawnPart::Program))?;
     let arguments = spec
         .argv
@@ -71,6 +81,8 @@ pub(super) fn prepare(spec: &AttemptSpec, masker: &Masker) -> Result<Prepared, S
         stdin,
         pipes: [stdout_pipe, stderr_pipe],
         sources: [stdout, stderr],
+        terminal: spec.terminal.as_ref().map(|terminal| terminal.path.clone()),
+        held,
     })
 }
 
@@ -88,10 +100,11 @@ impl Prepared {
             arguments: self.arguments,
             environment: self.environment,
             standard: [stdin, stdout.as_fd(), stderr.as_fd()],
+            terminal: self.terminal,
             ignored: &IGNORED,
         };
         let pid = system::spawn(&request).map_err(failed(SpawnPart::Program))?;
-        Ok(Started { pid, sources: self.sources })
+        Ok(Started { pid, sources: self.sources, held: self.held })
     }
 
     /// Removes the files that lived for the command alone.

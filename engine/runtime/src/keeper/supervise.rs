@@ -1,7 +1,7 @@
 //! The loop of a keeper: output, time, orders and ends, until nothing of the command is left.
 
 use std::collections::HashSet;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,6 +15,7 @@ use super::processes::{Identity, Status, descendants};
 use super::spec::AttemptSpec;
 use super::start::Started;
 use super::system;
+use super::terminal::OperatorTerminal;
 
 /// How long what a command left running may take to end by itself, and its output to be read: what was started with `> >(tee log)` ends just after
 /// its shell (engine.md §4).
@@ -41,6 +42,11 @@ pub(super) struct Supervision<'a> {
     signals: BorrowedFd<'a>,
     sources: [Source; 2],
     sink: Sink,
+    /// The command's end of its terminal: it lasts as long as the command.
+    held: Option<OwnedFd>,
+    /// What the operator's terminal is given back with, where the engine dies.
+    operator: Option<&'a OperatorTerminal>,
+    has_terminal: bool,
     command: i32,
     /// Whether what the command leaves running is part of it.
     background: bool,
@@ -60,7 +66,7 @@ pub(super) struct Supervision<'a> {
 
 impl<'a> Supervision<'a> {
     pub(super) fn new(
-        spec: &AttemptSpec,
+        spec: &'a AttemptSpec,
         started: Started,
         sink: Sink,
         engine: BorrowedFd<'a>,
@@ -72,6 +78,9 @@ impl<'a> Supervision<'a> {
             signals,
             sources: started.sources,
             sink,
+            held: started.held,
+            operator: spec.terminal.as_ref().and_then(|terminal| terminal.operator.as_ref()),
+            has_terminal: spec.terminal.is_some(),
             command: started.pid,
             background: spec.background,
             timeout: spec.timeout,
@@ -88,6 +97,7 @@ impl<'a> Supervision<'a> {
     /// Watches until the attempt is over.
     pub(super) fn run(mut self) -> (Ending, Sink) {
         self.watch();
+        self.held = None;
         self.linger();
         let pipe_held = self.ended_by.is_none() && self.sources.iter().any(|source| source.pipe().is_some());
         let (leftovers, leftover_count) = self.end_rest();
@@ -200,8 +210,13 @@ impl<'a> Supervision<'a> {
         if self.engine_listens {
             watched.push(PollFd::from_borrowed_fd(self.engine, PollFlags::IN));
         }
-        let open: Vec<usize> =
-            (0..self.sources.len()).filter(|index| self.sources[*index].pipe().is_some()).collect();
+        let open: Vec<usize> = (0..self.sources.len())
+            .filter(|index| self.sources[*index].pipe().is_some() && !self.is_held_back(*index))
+            .collect();
+        if let Some(first) = watched.get_mut(1).filter(|_| open.len() < self.open_sources()) {
+            // The engine has to take what it was sent before more is read.
+            *first = PollFd::from_borrowed_fd(self.engine, PollFlags::IN | PollFlags::OUT);
+        }
         watched.extend(
             open.iter()
                 .filter_map(|index| self.sources[*index].pipe())
@@ -214,19 +229,35 @@ impl<'a> Supervision<'a> {
         if poll(&mut watched, wait.as_ref()).is_err() {
             return;
         }
+        let to_order = self.engine_listens && watched[1].revents().intersects(!PollFlags::OUT);
         let ready: Vec<bool> = watched.iter().map(|watched| !watched.revents().is_empty()).collect();
         let (first, rest) = ready.split_at(1 + usize::from(self.engine_listens));
+        let first = first[0];
         for (index, ready) in open.into_iter().zip(rest) {
             if *ready {
                 self.sink.transfer(&mut self.sources[index], self.engine);
             }
         }
-        if first.get(1).is_some_and(|ready| *ready) {
+        if to_order {
             self.take_order();
         }
-        if first[0] {
+        if first {
             self.take_signals();
         }
+    }
+
+    fn open_sources(&self) -> usize {
+        self.sources.iter().filter(|source| source.pipe().is_some()).count()
+    }
+
+    /// Whether a source isn't read for now: the engine shows all of it, and doesn't keep up.
+    fn is_held_back(&self, index: usize) -> bool {
+        if !self.engine_listens || !self.sources[index].is_whole() {
+            return false;
+        }
+        let mut engine = [PollFd::from_borrowed_fd(self.engine, PollFlags::OUT)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut engine, Some(&now)).is_ok() && !engine[0].revents().contains(PollFlags::OUT)
     }
 
     fn take_order(&mut self) {
@@ -236,6 +267,7 @@ impl<'a> Supervision<'a> {
                 self.engine_listens = false;
                 // Who paused it can't resume it any more.
                 self.resume();
+                self.engine_is_gone();
             }
             Ok((length, _)) => {
                 if let Ok(order) = Order::decode(&packet[..length]) {
@@ -243,7 +275,10 @@ impl<'a> Supervision<'a> {
                 }
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            Err(_) => self.engine_listens = false,
+            Err(_) => {
+                self.engine_listens = false;
+                self.engine_is_gone();
+            }
         }
     }
 
@@ -255,6 +290,7 @@ impl<'a> Supervision<'a> {
                 self.ended_by.get_or_insert(EndedBy::Killed);
                 self.kill_at = Some(self.clock.now());
             }
+            Order::HangUp => self.hang_up(),
             Order::Pause => self.pause(),
             Order::Resume => self.resume(),
         }
@@ -279,6 +315,28 @@ impl<'a> Supervision<'a> {
         self.ended_by = Some(by);
         self.kill_at = Some(self.clock.now() + self.grace);
         self.signal_group(Signal::TERM);
+    }
+
+    /// Nobody is at the command's terminal any more: what it types to is gone with the engine.
+    fn engine_is_gone(&mut self) {
+        if let Some(operator) = self.operator.take() {
+            operator.give_back();
+        }
+        if self.has_terminal {
+            self.hang_up();
+        }
+    }
+
+    /// What a terminal does that goes away: SIGHUP to all that it has, stopped or not; SIGKILL follows after `grace`.
+    fn hang_up(&mut self) {
+        if self.ended_by.is_some() || self.ended.is_some() {
+            return;
+        }
+        self.resume();
+        self.ended_by = Some(EndedBy::HungUp);
+        self.kill_at = Some(self.clock.now() + self.grace);
+        self.signal_where(Signal::HUP, |_| true);
+        self.signal_where(Signal::CONT, |_| true);
     }
 
     /// SIGKILL to everything that was started. Gives how long its death may take: not at all where it may not be signalled.

@@ -39,7 +39,10 @@ pub(super) fn fork() -> io::Result<Forked> {
 }
 
 /// Registers a non-blocking descriptor with the current runtime.
-pub(super) fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+///
+/// # Errors
+/// The system can't watch it, or there is no runtime.
+pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is an open descriptor and keeps its number; nobody replaces or closes it while the `AsyncFd` owns it.
     Ok(unsafe { AsyncFd::register(descriptor) }?)
 }
@@ -223,18 +226,23 @@ pub(super) struct Spawn<'a> {
     pub(super) environment: Vec<CString>,
     /// Its standard input, output and error.
     pub(super) standard: [BorrowedFd<'a>; 3],
+    /// A terminal in their place, and a session that it controls.
+    pub(super) terminal: Option<CString>,
     /// The signals that this process ignores, and the program shall not. (Naming all would cost a system call for each.)
     pub(super) ignored: &'a [c_int],
 }
 
-/// Starts a program in a process group of its own, with all signals at their defaults and none blocked. Everything else that is open must be
+/// Starts a program in a process group of its own, or in a session of its own where it gets a terminal, with all signals at their defaults and none blocked. Everything else that is open must be
 /// close-on-exec. Returns its pid.
 pub(super) fn spawn(request: &Spawn<'_>) -> io::Result<i32> {
     let arguments = pointers(&request.arguments);
     let environment = pointers(&request.environment);
     let mut pid = 0;
-    let actions = FileActions::new(&request.standard)?;
-    let attributes = Attributes::new(request.ignored)?;
+    let actions = match &request.terminal {
+        None => FileActions::new(&request.standard)?,
+        Some(terminal) => FileActions::at_terminal(terminal)?,
+    };
+    let attributes = Attributes::new(request.ignored, request.terminal.is_some())?;
     // SAFETY: program, arguments and environment are NUL-terminated strings in NULL-terminated arrays that live until the call returns, by
     // which time the child has executed the program or failed (the kernel suspends us until then).
     let error = unsafe {
@@ -277,6 +285,24 @@ impl FileActions {
     }
 }
 
+impl FileActions {
+    /// All three streams are the terminal. A process that leads a session without one gets the first that it opens.
+    fn at_terminal(terminal: &CString) -> io::Result<Self> {
+        let mut actions = Box::new(MaybeUninit::uninit());
+        // SAFETY: `init` initialises the memory it is given.
+        check(unsafe { libc::posix_spawn_file_actions_init(actions.as_mut_ptr()) })?;
+        let mut actions = Self(actions);
+        // SAFETY: the actions are initialised; the path is NUL-terminated, and copied by the call.
+        unsafe {
+            let pointer = actions.0.as_mut_ptr();
+            check(libc::posix_spawn_file_actions_addopen(pointer, 0, terminal.as_ptr(), libc::O_RDWR, 0))?;
+            check(libc::posix_spawn_file_actions_adddup2(pointer, 0, 1))?;
+            check(libc::posix_spawn_file_actions_adddup2(pointer, 0, 2))?;
+        }
+        Ok(actions)
+    }
+}
+
 impl Drop for FileActions {
     fn drop(&mut self) {
         // SAFETY: `new` initialised it, and it is destroyed once.
@@ -284,10 +310,13 @@ impl Drop for FileActions {
     }
 }
 
+/// Not in the `libc` crate for every target; the same number in glibc and musl.
+const POSIX_SPAWN_SETSID: c_int = 0x80;
+
 struct Attributes(Box<MaybeUninit<libc::posix_spawnattr_t>>);
 
 impl Attributes {
-    fn new(ignored: &[c_int]) -> io::Result<Self> {
+    fn new(ignored: &[c_int], leads_session: bool) -> io::Result<Self> {
         let mut attributes = Box::new(MaybeUninit::uninit());
         // SAFETY: `init` initialises the memory it is given.
         check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
@@ -295,7 +324,9 @@ impl Attributes {
         let pointer = attributes.0.as_mut_ptr();
         let none = signal_set(&[]);
         let ignored = signal_set(ignored);
-        let flags = libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
+        // Who leads a session leads a group, too.
+        let own = if leads_session { POSIX_SPAWN_SETSID } else { libc::POSIX_SPAWN_SETPGROUP };
+        let flags = own | libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
         // SAFETY: the attributes are initialised, and so are both sets.
         unsafe {
             check(libc::posix_spawnattr_setpgroup(pointer, 0))?;

@@ -53,6 +53,8 @@ pub struct Claim {
     pub boot: String,
     /// The command's pid, where the keeper lived long enough to write it.
     pub command: Option<i32>,
+    /// The command, where it leads a session of its own: at a terminal.
+    pub session: Option<Identity>,
 }
 
 /// What a slot says, in the table of engine.md §4.
@@ -222,8 +224,19 @@ impl Witness {
         self.write_part(slot, CLAIM, &out.finish())
     }
 
-    pub(super) fn write_command(&self, slot: u32, pid: i32) -> Result<(), WitnessError> {
-        self.write_part(slot, COMMAND, &pid.to_le_bytes())
+    /// Notes the command's pid; with its start where it leads a session of its own.
+    pub(super) fn write_command(
+        &self,
+        slot: u32,
+        pid: i32,
+        session: Option<Identity>,
+    ) -> Result<(), WitnessError> {
+        let mut out = Encoder::default();
+        out.i32(pid);
+        if let Some(session) = session {
+            out.u64(session.started);
+        }
+        self.write_part(slot, COMMAND, &out.finish())
     }
 
     pub(super) fn write_exit(&self, slot: u32, exit: &Exit) -> Result<(), WitnessError> {
@@ -249,10 +262,13 @@ impl Witness {
     fn claim_of(&self, slot: u32) -> Result<Option<Claim>, WitnessError> {
         let Content::Valid(bytes) = self.read_part(slot, CLAIM)? else { return Ok(None) };
         let command = match self.read_part(slot, COMMAND)? {
-            Content::Valid(bytes) => bytes.try_into().ok().map(i32::from_le_bytes),
-            Content::Absent | Content::Damaged => None,
+            Content::Valid(bytes) => bytes,
+            Content::Absent | Content::Damaged => Vec::new(),
         };
-        Ok(decode_claim(&bytes, command).ok())
+        let mut command = Decoder::new(&command);
+        let pid = command.i32().ok();
+        let session = pid.zip(command.u64().ok()).map(|(pid, started)| Identity { pid, started });
+        Ok(decode_claim(&bytes).ok().map(|claim| Claim { command: pid, session, ..claim }))
     }
 
     fn try_lock(&self, slot: u32, lock: RangeLock) -> Result<bool, WitnessError> {
@@ -355,12 +371,12 @@ fn checksum(sealed: &[u8], slot: u32) -> [u8; CHECKSUM] {
     checksum
 }
 
-fn decode_claim(bytes: &[u8], command: Option<i32>) -> Result<Claim, Malformed> {
+fn decode_claim(bytes: &[u8]) -> Result<Claim, Malformed> {
     let mut input = Decoder::new(bytes);
     let keeper = Identity { pid: input.i32()?, started: input.u64()? };
     let boot = String::from_utf8_lossy(input.bytes()?).into_owned();
     input.end()?;
-    Ok(Claim { keeper, boot, command })
+    Ok(Claim { keeper, boot, command: None, session: None })
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ pub(super) fn refuse_while_it_runs(
 /// What was found, by the places that steps have in the new plan.
 pub(super) fn moved(recovery: Recovery, state: &RunState, after: &RunState) -> Recovery {
     let place = |step: usize| after.place_of(&state.plan, step);
-    let Recovery { found, attached, survivors } = recovery;
+    let Recovery { found, attached, survivors, claims } = recovery;
     Recovery {
         found: found.into_iter().filter_map(|(step, found)| Some((place(step)?, found))).collect(),
         attached: attached
@@ -166,6 +166,7 @@ pub(super) fn moved(recovery: Recovery, state: &RunState, after: &RunState) -> R
             .filter_map(|(step, attempt, slot, boot)| Some((place(step)?, attempt, slot, boot)))
             .collect(),
         survivors: survivors.into_iter().filter_map(|(step, left)| Some((place(step)?, left))).collect(),
+        claims: claims.into_iter().filter_map(|(step, claim)| Some((place(step)?, claim))).collect(),
     }
 }
 

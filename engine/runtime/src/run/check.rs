@@ -71,7 +71,7 @@ pub(super) async fn run_command(
     messages: &UnboundedSender<Message>,
 ) -> Ran {
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-    let end = workshop.run(attempt, launch, &sender, |_| {}).await;
+    let end = workshop.run(attempt, launch, None, &sender, |_| {}).await;
     drop(sender);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     while let Ok(message) = receiver.try_recv() {

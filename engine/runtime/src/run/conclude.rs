@@ -4,7 +4,7 @@
 use indexmap::IndexMap;
 use runbook_core::event::Outcome;
 use runbook_core::plan::{Action, Command, Plan};
-use runbook_core::render::{Measured, Stream, Texts, reason_of_check, recordable};
+use runbook_core::render::{Measured, Stream, Texts, from_terminal, reason_of_check, recordable};
 use runbook_core::schedule::{AttemptResult, Input, KeptFile};
 use runbook_core::state::RunState;
 use serde_json::Value;
@@ -113,7 +113,8 @@ fn measured_of(
         measured.values.insert("exit_code".into(), code.into());
     }
     if ["stdout", "json", "lines", "number"].into_iter().any(uses) {
-        measured.stdout = Some(read_text(dir, &known.files_id(), attempt, Stream::Stdout)?);
+        let stdout = read_text(dir, &known.files_id(), attempt, Stream::Stdout)?;
+        measured.stdout = Some(if known.action.is_interactive() { from_terminal(&stdout) } else { stdout });
     }
     if uses("stderr") {
         measured.stderr = Some(read_text(dir, &known.files_id(), attempt, Stream::Stderr)?);
@@ -331,11 +332,14 @@ impl Dispatcher<'_> {
                     "spawn: its keeper ended before it could start the command",
                 );
             }
-            Ok(Verdict::StillRunning { .. } | Verdict::Unknown { .. }) | Err(_) => {
+            verdict @ (Ok(Verdict::StillRunning { .. } | Verdict::Unknown { .. }) | Err(_)) => {
+                if let Ok(Verdict::StillRunning { claim } | Verdict::Unknown { claim }) = verdict {
+                    self.claims.extend(claim.map(|claim| (step, claim)));
+                }
                 let found = crate::keeper::survivors(
                     self.dir().run().as_str(),
                     self.state.plan.steps[step].id.as_str(),
-                    None,
+                    self.claims.get(&step),
                 )
                 .unwrap_or_default();
                 self.survive(step, &found);

@@ -29,12 +29,13 @@ use tokio::sync::watch;
 
 use super::conclude::Conclusion;
 use super::files;
+use super::lending::Loan;
 use super::mailbox::{Mail, Mailbox};
 use super::message::Message;
-use super::process::{Attempt, EndOrder, Workshop};
+use super::process::{Attempt, EndOrder, Lending, Workshop};
 use super::surface::{Asking, Interruption, Observer, Operator, Question, Reply, View};
 use crate::journal::{JournalError, Recorded, Replay, Writer};
-use crate::keeper::{self, Control, Ending as KeeperEnding, Verdict, Witness};
+use crate::keeper::{self, Claim, Control, Ending as KeeperEnding, Verdict, Witness};
 use crate::store::{NewFiles, RunDir, Store, SummaryFold, index};
 
 /// How long an answer's writer waits for word; see `cli.md`. Here: how often a
@@ -109,13 +110,23 @@ pub(super) struct Task {
     pub(super) order: Option<EndOrder>,
     /// A background command that was not ready in time, and why.
     pub(super) not_ready: Option<String>,
+    /// The terminal that it was at is gone.
+    pub(super) hung_up: bool,
     /// Where it was started by an earlier engine: slot and boot id.
     pub(super) attached: Option<(u32, String)>,
 }
 
 impl Task {
     pub(super) fn new(attempt: u32) -> Self {
-        Self { attempt, control: None, end_check: None, order: None, not_ready: None, attached: None }
+        Self {
+            attempt,
+            control: None,
+            end_check: None,
+            order: None,
+            not_ready: None,
+            hung_up: false,
+            attached: None,
+        }
     }
 }
 
@@ -130,7 +141,7 @@ pub(super) struct Dispatcher<'o> {
     opened: bool,
     pub(super) store: Store,
     observer: &'o mut dyn Observer,
-    operator: &'o dyn Operator,
+    pub(super) operator: &'o dyn Operator,
     conduct: Conduct,
     boot: String,
     user: String,
@@ -140,6 +151,8 @@ pub(super) struct Dispatcher<'o> {
     /// Steps whose `done_when` is being looked at; true ends the look.
     pub(super) looks: HashMap<usize, watch::Sender<bool>>,
     survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    /// Who had started the attempts that were interrupted.
+    pub(super) claims: BTreeMap<usize, Claim>,
     /// What came of the named locks that steps want.
     pub(super) lock_standings: BTreeMap<usize, LockStanding>,
     /// When a window opens that a step waits for.
@@ -158,14 +171,16 @@ pub(super) struct Dispatcher<'o> {
     /// Answers whose verdict is told once their events are durable.
     verdicts: Vec<(String, Result<(), Refusal>)>,
     end_backgrounds: bool,
-    operator_left: bool,
+    pub(super) operator_left: bool,
     /// The moment of the last decision.
     decided_at: Moment,
     waiting_until: Option<tokio::time::Instant>,
     signal: Option<Signal>,
     signals_seen: u32,
-    asking: Option<(StepId, String, Asking<Reply>)>,
-    interruption: Option<Asking<Interruption>>,
+    pub(super) asking: Option<(StepId, String, Asking<Reply>)>,
+    pub(super) interruption: Option<Asking<Interruption>>,
+    /// The terminal, while an `interactive` step has it.
+    pub(super) loan: Option<Loan>,
     refused: Option<(StepId, String)>,
     store_failure: Option<String>,
     summary: SummaryFold,
@@ -197,6 +212,8 @@ pub(super) struct Parts<'o> {
     pub signals: UnboundedReceiver<Signal>,
     /// Processes of interrupted steps that still run.
     pub survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    /// Who had started the attempts that were interrupted.
+    pub claims: BTreeMap<usize, Claim>,
     /// Named locks that steps have already: those that were cut off with them.
     pub lock_standings: BTreeMap<usize, LockStanding>,
     /// Files of the inbox that the journal has taken already.
@@ -228,6 +245,7 @@ enum Wake {
     Signal(Signal),
     Reply(StepId, Reply),
     Interruption(Interruption),
+    TerminalGone,
     Timer,
     Tick,
 }
@@ -263,6 +281,7 @@ impl<'o> Dispatcher<'o> {
             concluded: HashMap::new(),
             looks: HashMap::new(),
             survivors: parts.survivors,
+            claims: parts.claims,
             lock_standings: parts.lock_standings,
             wake_at: None,
             tick_at: tokio::time::Instant::now() + TICK,
@@ -282,6 +301,7 @@ impl<'o> Dispatcher<'o> {
             signals_seen: 0,
             asking: None,
             interruption: None,
+            loan: None,
             refused: None,
             store_failure: None,
             summary: parts.summary,
@@ -303,7 +323,12 @@ impl<'o> Dispatcher<'o> {
         self.read_mail();
         self.commit();
         while !self.is_over() {
-            self.ask();
+            if self.ask() {
+                // The terminal is free now for a step that waits for it.
+                self.take(Input::Tick);
+                self.commit();
+                continue;
+            }
             let wake = self.wake().await;
             self.handle(wake);
             // What came meanwhile is decided together, and shares the flush.
@@ -313,6 +338,7 @@ impl<'o> Dispatcher<'o> {
             self.commit();
         }
         self.asking = None;
+        self.loan = None;
         // Each has a clock of its own: a message that was recorded as told is not lost with the process.
         while self.asides.join_next().await.is_some() {}
         self.end()
@@ -346,6 +372,12 @@ impl<'o> Dispatcher<'o> {
                 None => std::future::pending().await,
             }
         };
+        let gone = async {
+            match &mut self.loan {
+                Some(loan) => loan.lent.carry().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             Some(signal) = self.signals.recv() => Wake::Signal(signal),
@@ -353,6 +385,7 @@ impl<'o> Dispatcher<'o> {
             () = self.mailbox.changed() => Wake::Mail,
             (step, reply) = asking => Wake::Reply(step, reply),
             interruption = interruption => Wake::Interruption(interruption),
+            () = gone => Wake::TerminalGone,
             () = sleep_until(due) => Wake::Timer,
             () = tokio::time::sleep_until(self.tick_at), if ticking => Wake::Tick,
         }
@@ -381,7 +414,7 @@ impl<'o> Dispatcher<'o> {
         }
     }
 
-    fn attendance(&self) -> Attendance {
+    pub(super) fn attendance(&self) -> Attendance {
         if self.operator_left {
             return Attendance::Nobody;
         }
@@ -397,6 +430,7 @@ impl<'o> Dispatcher<'o> {
         let circumstances = Circumstances {
             now: self.decided_at,
             attendance: self.attendance(),
+            terminal: self.terminal(),
             boot: &self.boot,
             max_parallel: self.conduct.max_parallel,
             survivors: &self.survivors,
@@ -600,10 +634,21 @@ impl<'o> Dispatcher<'o> {
             Err(("inputs", format!("{path} changed since it was approved")))
         } else {
             match &plan.steps[step].action {
+                Action::Run(run) if run.interactive => self
+                    .texts
+                    .launch(&plan, &self.state, step, &view)
+                    .map_err(|error| ("template", error))
+                    .and_then(|launch| {
+                        let lending = self.lend(step).map_err(|error| {
+                            ("spawn", format!("the terminal can't be lent to it: {error}"))
+                        })?;
+                        self.spawn_process(step, attempt, slot, launch, Some(lending));
+                        Ok(())
+                    }),
                 Action::Run(run) => self
                     .texts
                     .launch(&plan, &self.state, step, &view)
-                    .map(|launch| self.spawn_process(step, attempt, slot, launch))
+                    .map(|launch| self.spawn_process(step, attempt, slot, launch, None))
                     .and_then(|()| match &run.background {
                         Some(ready) => self.spawn_check(step, attempt, ready, &view),
                         None => Ok(()),
@@ -656,6 +701,7 @@ impl<'o> Dispatcher<'o> {
         attempt: u32,
         slot: Option<u32>,
         launch: runbook_core::render::Launch,
+        terminal: Option<Lending>,
     ) {
         let known = &self.state.plan.steps[step];
         let description = Attempt {
@@ -674,7 +720,7 @@ impl<'o> Dispatcher<'o> {
         tokio::spawn(async move {
             let controls = messages.clone();
             let end = workshop
-                .run(&description, launch, &messages, move |control| {
+                .run(&description, launch, terminal, &messages, move |control| {
                     let _ = controls.send(Message::Controllable { step, attempt, control });
                 })
                 .await;
@@ -700,6 +746,7 @@ impl<'o> Dispatcher<'o> {
                     Interruption::GoOn => self.signals_seen = 0,
                 }
             }
+            Wake::TerminalGone => self.terminal_gone(),
             Wake::Timer => {
                 self.take(Input::Tick);
             }
@@ -715,10 +762,18 @@ impl<'o> Dispatcher<'o> {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Output { step, attempt, stream, bytes } => {
+                if let Some(loan) = &mut self.loan
+                    && self.state.plan.steps[loan.step].id == step
+                {
+                    // Whoever sits here sees it; nobody need be told again.
+                    loan.lent.show(&bytes);
+                    return;
+                }
                 self.observer.output(&step, attempt, stream, &bytes);
             }
             Message::Controllable { step, attempt, control } => self.controllable(step, attempt, control),
             Message::Process { step, attempt, end } => {
+                self.take_back(step);
                 if let Some((_, expected)) = self.backgrounds.remove(&step) {
                     let reason = super::conclude::words(&end);
                     self.take(Input::BackgroundEnded { step, expected, reason });
@@ -753,6 +808,8 @@ impl<'o> Dispatcher<'o> {
         // An order that came before there was anybody to give it to.
         if task.order.is_some() || task.not_ready.is_some() {
             if self.signals_seen > 1 { control.kill() } else { control.terminate() }
+        } else if task.hung_up {
+            control.hang_up();
         }
         task.control = Some(control);
     }
@@ -787,14 +844,17 @@ impl<'o> Dispatcher<'o> {
     fn signalled(&mut self, signal: Signal) {
         match signal {
             Signal::HangUp => {
-                // The terminal is gone; the run goes on until it needs somebody.
-                self.operator_left = true;
-                self.asking = None;
-                self.interruption = None;
-                self.take(Input::OperatorLeft);
+                // The run goes on until it needs somebody.
+                self.terminal_gone();
             }
-            Signal::Suspend => self.each_control(Control::pause),
-            Signal::Continue => self.each_control(Control::resume),
+            Signal::Suspend => {
+                self.each_control(Control::pause);
+                self.loan.iter_mut().for_each(|loan| loan.lent.pause());
+            }
+            Signal::Continue => {
+                self.loan.iter_mut().for_each(|loan| loan.lent.resume());
+                self.each_control(Control::resume);
+            }
             Signal::Interrupt | Signal::Terminate => {
                 self.signals_seen += 1;
                 match self.signals_seen {
@@ -812,7 +872,7 @@ impl<'o> Dispatcher<'o> {
     }
 
     fn can_ask(&self) -> bool {
-        self.attendance() == Attendance::Operator && !self.tasks.is_empty()
+        self.attendance() == Attendance::Operator && !self.tasks.is_empty() && self.loan.is_none()
     }
 
     fn each_control(&self, order: impl Fn(&Control)) {
@@ -830,23 +890,26 @@ impl<'o> Dispatcher<'o> {
     }
 
     /// Puts the first open question to the operator, and takes a prompt away
-    /// whose question is settled.
-    fn ask(&mut self) {
+    /// whose question is settled. Says whether that made room for a step that waits for the terminal.
+    fn ask(&mut self) -> bool {
+        let mut freed = false;
         if let Some((step, nonce, _)) = &self.asking {
             let open = self.state.asked_about(step).and_then(|step| self.state.gates.get(&step));
             if open.is_some_and(|gate| gate.nonce == *nonce) {
-                return;
+                return false;
             }
             self.asking = None;
+            freed = self.wants_terminal();
         }
         let silent =
             self.state.stopped.is_some() || self.state.cancel.is_some() || self.store_failure.is_some();
-        if silent || self.interruption.is_some() || self.attendance() != Attendance::Operator {
-            return;
+        let taken = self.interruption.is_some() || self.loan.is_some();
+        if freed || silent || taken || self.attendance() != Attendance::Operator {
+            return freed;
         }
         // In plan order; those that this person can decide nothing about come last.
         let by_use = |(step, gate): &(&usize, &OpenGate)| (!self.is_of_use(**step, gate), **step);
-        let Some((&step, gate)) = self.state.gates.iter().min_by_key(by_use) else { return };
+        let Some((&step, gate)) = self.state.gates.iter().min_by_key(by_use) else { return false };
         let plan = &self.state.plan;
         let id = plan.steps[step].id.clone();
         let question = plan.steps[step].question(gate.gate);
@@ -864,10 +927,11 @@ impl<'o> Dispatcher<'o> {
             gate: gate.clone(),
         };
         self.asking = Some((id, gate.nonce.clone(), self.operator.ask(asked)));
+        false
     }
 
     /// Whether the person at the terminal can still decide something about a question.
-    fn is_of_use(&self, step: usize, gate: &OpenGate) -> bool {
+    pub(super) fn is_of_use(&self, step: usize, gate: &OpenGate) -> bool {
         let people = &self.state.plan.people;
         let person = people.person_of_user(&self.user);
         let signed = self.state.plan.steps[step].question(gate.gate).is_some_and(|question| question.signed);
@@ -998,9 +1062,10 @@ impl<'o> Dispatcher<'o> {
             let name = self.state.plan.steps[step].id.as_str().to_owned();
             let grace: Duration = self.state.plan.steps[step].grace.into();
             let messages = self.messages.clone();
+            let claim = self.claims.get(&step).cloned();
             tokio::spawn(async move {
                 loop {
-                    let found = keeper::survivors(&run, &name, None).unwrap_or_default();
+                    let found = keeper::survivors(&run, &name, claim.as_ref()).unwrap_or_default();
                     if found.is_empty() {
                         break;
                     }

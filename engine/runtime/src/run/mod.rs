@@ -10,6 +10,7 @@ mod errand;
 mod files;
 mod frozen;
 mod guards;
+mod lending;
 mod locks;
 mod looking;
 mod mailbox;
@@ -37,4 +38,4 @@ pub use session::{
     read_environment, read_secrets, resume, texts_of,
 };
 pub use signals::listen;
-pub use surface::{Asking, Interruption, Observer, Operator, Question, Reply, Unattended, View};
+pub use surface::{Asking, Interruption, Lent, Observer, Operator, Question, Reply, Unattended, View};

@@ -18,7 +18,9 @@ use super::environment::Environment;
 use super::files::hex;
 use super::locks::Locks;
 use super::message::Message;
-use crate::keeper::{self, AttemptSpec, Control, Ended, EndedBy, Exit, Fate, Helper, NotStarted, Script};
+use crate::keeper::{
+    self, AttemptSpec, CommandTerminal, Control, Ended, EndedBy, Exit, Fate, Helper, NotStarted, Script,
+};
 use crate::redact::{Masker, Secrets};
 use crate::store::RunDir;
 
@@ -67,6 +69,14 @@ pub(super) struct Attempt {
     pub background: bool,
 }
 
+/// A terminal for a command.
+pub(super) struct Lending {
+    /// The command's own.
+    pub terminal: CommandTerminal,
+    /// Which kind the operator's is: that of today, and not of the run's first process.
+    pub kind: Option<String>,
+}
+
 /// How a command ended, seen by the engine.
 #[derive(Debug)]
 pub(super) enum ProcessEnd {
@@ -84,7 +94,17 @@ static SCRIPT: AtomicU64 = AtomicU64::new(0);
 impl Workshop {
     /// Describes a command to its keeper.
     #[must_use]
-    pub(super) fn spec(&self, attempt: &Attempt, launch: Launch) -> AttemptSpec {
+    pub(super) fn spec(
+        &self,
+        attempt: &Attempt,
+        mut launch: Launch,
+        lending: Option<Lending>,
+    ) -> AttemptSpec {
+        if let Some(kind) = lending.as_ref().and_then(|lending| lending.kind.clone())
+            && !launch.env.iter().any(|(name, _)| name == "TERM")
+        {
+            launch.env.push(("TERM".into(), kind));
+        }
         let mut argv: Vec<OsString> = Vec::new();
         let mut script = None;
         if let Some(text) = launch.script {
@@ -127,6 +147,7 @@ impl Workshop {
         spec.inherit = self.locks.inherited(&attempt.step);
         spec.slot = attempt.slot.map(|slot| (self.dir.witness_path(), slot));
         spec.background = attempt.background;
+        spec.terminal = lending.map(|lending| lending.terminal);
         spec
     }
 
@@ -158,10 +179,11 @@ impl Workshop {
         &self,
         attempt: &Attempt,
         launch: Launch,
+        lending: Option<Lending>,
         messages: &UnboundedSender<Message>,
         mut control: impl FnMut(Control),
     ) -> ProcessEnd {
-        let spec = self.spec(attempt, launch);
+        let spec = self.spec(attempt, launch, lending);
         let mut running = match self.helper.launch(spec).await {
             Ok(running) => running,
             Err(error) => {
@@ -353,6 +375,10 @@ pub(super) fn result_of(exit: &Exit, timeout: Option<Duration>, ordered: Option<
         }
         // It was told to end; one that succeeded all the same has succeeded.
         (_, Some(order)) => plain_failure.map(|_| (Outcome::Cancelled, order.reason.clone())),
+        // Nobody was there any more to finish it.
+        (Some(EndedBy::HungUp), None) => {
+            plain_failure.map(|_| (Outcome::Interrupted, "stopped: its terminal is gone".to_owned()))
+        }
         (Some(EndedBy::Terminated | EndedBy::Killed), None) => {
             plain_failure.map(|_| (Outcome::Cancelled, "stopped: the keeper was told to end it".to_owned()))
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use runbook_core::event::EventKind;
-use runbook_core::schedule::{Answer, Attendance, Circumstances, Refusal, record_answer};
+use runbook_core::schedule::{Answer, Attendance, Circumstances, Refusal, Terminal, record_answer};
 use runbook_core::state::RunState;
 
 use super::dispatcher::now;
@@ -64,6 +64,7 @@ fn note(
     let circumstances = Circumstances {
         now: now(),
         attendance: Attendance::Nobody,
+        terminal: Terminal::Absent,
         boot: &boot,
         max_parallel: None,
         survivors: &survivors,

@@ -12,7 +12,7 @@ use runbook_core::state::{RunState, Status};
 
 use super::conclude::conclude;
 use super::files;
-use crate::keeper::{self, Ending, Survivor, Verdict, Witness, WitnessError};
+use crate::keeper::{self, Claim, Ending, Survivor, Verdict, Witness, WitnessError};
 use crate::store::RunDir;
 
 /// Why a run can't be recovered.
@@ -40,6 +40,8 @@ pub(super) struct Recovery {
     pub attached: Vec<(usize, u32, u32, String)>,
     /// Processes of attempts whose end isn't known.
     pub survivors: BTreeMap<usize, Vec<LeakedProcess>>,
+    /// Who had started the attempts whose end isn't known: their sessions tell what is left of them.
+    pub claims: BTreeMap<usize, Claim>,
 }
 
 /// Looks at every attempt that ran, and decides those that had not started for good.
@@ -104,6 +106,7 @@ pub(super) async fn recover(
                 if !left.is_empty() {
                     recovery.survivors.insert(step, named(&left));
                 }
+                recovery.claims.extend(claim.map(|claim| (step, claim)));
                 Found::Unknown
             }
         };
@@ -112,7 +115,15 @@ pub(super) async fn recover(
     // Of steps that were interrupted before, something may run still.
     for step in &state.interrupted {
         let id = plan.steps[*step].id.as_str();
-        let left = keeper::survivors(dir.run().as_str(), id, None).unwrap_or_default();
+        let claim = match (&witness, last_slot(events, &plan.steps[*step].id)) {
+            (Some(witness), Some((slot, boot))) => match witness.inspect(slot, &boot)? {
+                Verdict::Unknown { claim } => claim,
+                Verdict::StillRunning { .. } | Verdict::NeverStarted | Verdict::Exited(_) => None,
+            },
+            _ => None,
+        };
+        let left = keeper::survivors(dir.run().as_str(), id, claim.as_ref()).unwrap_or_default();
+        recovery.claims.extend(claim.map(|claim| (*step, claim)));
         if !left.is_empty() {
             recovery.survivors.insert(*step, named(&left));
         }

@@ -430,7 +430,7 @@ impl Held {
     /// was started, and there is no run.
     pub async fn start(self, surroundings: Surroundings<'_>) -> Result<Ending, SessionError> {
         let dir = self.dir.clone();
-        let ending = self.carry_on(surroundings, vec![Input::Started], Vec::new(), BTreeMap::new()).await?;
+        let ending = self.carry_on(surroundings, vec![Input::Started], Recovery::default()).await?;
         match &ending.store_failure {
             Some(failure) if ending.summary.summary(dir.run(), false).is_none() => {
                 // What is left of it would only take the room that is missing.
@@ -447,8 +447,7 @@ impl Held {
         self,
         surroundings: Surroundings<'_>,
         first: Vec<Input>,
-        attached: Vec<(usize, u32, u32, String)>,
-        survivors: std::collections::BTreeMap<usize, Vec<runbook_core::event::LeakedProcess>>,
+        recovery: Recovery,
     ) -> Result<Ending, SessionError> {
         let Surroundings { helper, store, observer, operator, conduct, signals, xdg_runtime_dir } =
             surroundings;
@@ -479,12 +478,13 @@ impl Held {
             boot: keeper::boot_id().map_err(SessionError::Boot)?,
             user: current_user(),
             signals,
-            survivors,
+            survivors: recovery.survivors,
+            claims: recovery.claims,
             lock_standings: self.lock_standings,
             handled: self.handled,
             summary: self.fold,
         });
-        let dispatcher = dispatcher.attached(attached);
+        let dispatcher = dispatcher.attached(recovery.attached);
         let ending = dispatcher.run(first).await;
         update_index(&store, &self.dir, &ending.summary, false);
         drop(self.lock);
@@ -573,7 +573,7 @@ pub async fn resume<R>(
     refuse_while_it_runs(&state.plan, &recovery, &carry.answers)?;
     let again = carry.rewind.map(|step| after.following(step)).unwrap_or_default();
     adopt::refuse_while_it_runs(&state, after, &recovery, &again, carry.adopt.is_some())?;
-    let recovery = adopt::moved(recovery, &state, after);
+    let mut recovery = adopt::moved(recovery, &state, after);
     let changed = changed_inputs(&plan, &adopt::before_again(after, &again), &texts, &environment.root);
     entry.events.splice(0..0, carry.adopt.iter().map(Edited::event));
     let handled = events
@@ -599,7 +599,7 @@ pub async fn resume<R>(
         by: current_user(),
         host: hostname(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        found: recovery.found,
+        found: std::mem::take(&mut recovery.found),
         changed_inputs: changed,
         guards: entry.events,
         question: carry.question,
@@ -624,7 +624,7 @@ pub async fn resume<R>(
         lock_standings: entry.standings,
         lock,
     };
-    let ending = held.carry_on(surroundings, first, recovery.attached, recovery.survivors).await?;
+    let ending = held.carry_on(surroundings, first, recovery).await?;
     Ok(Ok(ending))
 }
 

@@ -16,6 +16,7 @@ use runbook_core::schedule::{Answer, Attendance};
 use runbook_core::state::{OpenGate, RunState};
 
 use crate::capture::Stream;
+use crate::keeper::{CommandTerminal, OperatorTerminal};
 
 /// The plan and where its run stands, after the event that is told.
 #[derive(Clone, Copy)]
@@ -92,6 +93,25 @@ pub enum Interruption {
 /// The future of a question, dropped when it is settled elsewhere.
 pub type Asking<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// The operator's terminal while an `interactive` command has it. Dropping it gives the terminal back as it was.
+pub trait Lent {
+    /// The terminal itself, for the command's keeper: to be given back where this process can't any more.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    fn operator(&self) -> std::io::Result<OperatorTerminal>;
+    /// Which kind of terminal it is: `TERM`.
+    fn kind(&self) -> Option<String>;
+    /// Shows what the command printed.
+    fn show(&mut self, bytes: &[u8]);
+    /// Carries what is typed, and each new size, to the command. Ends where the terminal is gone; may be dropped and begun again at any time.
+    fn carry(&mut self) -> Pin<Box<dyn Future<Output = ()> + '_>>;
+    /// Gives the terminal back for a while: this process is stopped.
+    fn pause(&mut self);
+    /// Takes it again.
+    fn resume(&mut self);
+}
+
 /// Whoever can be asked.
 pub trait Operator {
     /// Whether somebody is there.
@@ -100,6 +120,11 @@ pub trait Operator {
     fn ask(&self, question: Question) -> Asking<Reply>;
     /// Asks what a Ctrl-C was meant to do, while steps run.
     fn interrupted(&self, running: Vec<StepId>) -> Asking<Interruption>;
+    /// Lends the terminal to a command, whose own one is `terminal`. No question is asked meanwhile.
+    ///
+    /// # Errors
+    /// Where there is none after all.
+    fn lend(&self, terminal: &CommandTerminal) -> std::io::Result<Box<dyn Lent>>;
 }
 
 /// An operator for runs at which nobody can be asked.
@@ -120,5 +145,9 @@ impl Operator for Unattended {
 
     fn interrupted(&self, _: Vec<StepId>) -> Asking<Interruption> {
         Box::pin(std::future::ready(Interruption::Stop))
+    }
+
+    fn lend(&self, _: &CommandTerminal) -> std::io::Result<Box<dyn Lent>> {
+        Err(std::io::Error::from(std::io::ErrorKind::NotConnected))
     }
 }

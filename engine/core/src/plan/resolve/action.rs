@@ -29,7 +29,7 @@ impl Resolver<'_> {
         shell: &[String],
     ) -> Option<Action> {
         Some(match action {
-            document::Action::Run(run) => Action::Run(self.run(run, place, shell)?),
+            document::Action::Run(run) => Action::Run(self.run(step, run, place, shell)?),
             document::Action::Check(check) => Action::Check(self.check(check, place, shell)?),
             document::Action::Approve(approve) => Action::Approve(self.approve(step, approve, place)),
             document::Action::Manual(manual) => Action::Manual(self.manual(step, manual, place)),
@@ -43,7 +43,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn run(&mut self, run: &document::Run, place: Place<'_>, shell: &[String]) -> Option<Run> {
+    fn run(&mut self, step: &Step, run: &document::Run, place: Place<'_>, shell: &[String]) -> Option<Run> {
         let command = self.command(&run.run, place, shell);
         if let Some(stdin) = &run.stdin {
             self.checker.text(stdin, place);
@@ -57,7 +57,29 @@ impl Resolver<'_> {
                 Some(ready)
             }
         };
-        Some(Run { command, stdin: run.stdin.as_ref().map(Text::to_string), expect, background })
+        if run.interactive {
+            self.refuse_beside_a_terminal(step, run);
+        }
+        Some(Run {
+            command,
+            stdin: run.stdin.as_ref().map(Text::to_string),
+            expect,
+            background,
+            interactive: run.interactive,
+        })
+    }
+
+    /// Reports what has no meaning for a command whose input is a keyboard.
+    fn refuse_beside_a_terminal(&mut self, step: &Step, run: &document::Run) {
+        if let Some(stdin) = &run.stdin {
+            let message = "`stdin` has no meaning beside `interactive: true`".to_owned();
+            let help = "the command reads what is typed; leave one of the two out".to_owned();
+            self.checker.report.at(stdin, 0..stdin.len(), "meaningless-key", message, Some(help));
+        }
+        if run.background.is_some() {
+            let message = "a command in the `background` has no keyboard: it can't be `interactive`";
+            self.checker.report.error("meaningless-key", step.id.span(), message);
+        }
     }
 
     fn command(&mut self, command: &document::Command, place: Place<'_>, shell: &[String]) -> Command {

@@ -605,12 +605,8 @@ steps:
   max_failures: 1
   on: web
   on_failure: ask
-  interactive: true
 "#,
-            &[
-                "not-supported-yet 13:3 `on` is not supported yet",
-                "not-supported-yet 15:3 `interactive` is not supported yet",
-            ],
+            &["not-supported-yet 13:3 `on` is not supported yet"],
         ),
         (
             r#"steps:
