@@ -301,7 +301,8 @@ fn finish(
     Ok(exit_status(ending))
 }
 
-fn surroundings<'o>(
+/// Where a run is carried out.
+pub(crate) fn surroundings<'o>(
     context: &Context,
     helper: Arc<Helper>,
     store: Store,

@@ -16,6 +16,7 @@ mod find;
 mod keeping;
 mod plan_file;
 mod planning;
+mod probing;
 mod prompt;
 mod report;
 mod starter;

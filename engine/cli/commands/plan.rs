@@ -17,8 +17,9 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
 use crate::find::RunbookFile;
+use crate::probing::{self, Probes};
 use crate::report::wording::{Signs, count, harmless, wrap};
-use crate::{plan_file, planning};
+use crate::{drive, plan_file, planning};
 
 /// Options of `plan`.
 #[derive(Debug, Args)]
@@ -28,8 +29,8 @@ pub(crate) struct Options {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) parameters: Parameters,
-    /// Not supported yet
-    #[arg(long, hide = true)]
+    /// Make the checks that need nothing of the run, once, and show what they see
+    #[arg(long)]
     pub(crate) probe: bool,
     /// Write the plan to a file, which `run --plan` runs
     #[arg(short, long, value_name = "FILE")]
@@ -38,27 +39,34 @@ pub(crate) struct Options {
 
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
-    if options.probe {
-        return Err(CommandError::not_yet("plan --probe"));
-    }
+    // Before anything makes this process large or gives it threads.
+    let helper = options.probe.then(drive::helper).transpose()?;
     let loaded = planning::load_or_say(context, &options.name)?;
     let plan = planning::plan(context, &loaded, &options.parameters)?;
     if let Some(output) = &options.output {
         let RunbookFile { root, path, .. } = &loaded.file;
         plan_file::write(context, output, &plan, loaded.source.text(), root, path)?;
     }
-    show(context, &plan)
+    let RunbookFile { root, path, .. } = &loaded.file;
+    let probes = helper.map(|helper| probing::probe(context, helper, &plan, root, path)).transpose()?;
+    print(context, &plan, probes.as_ref());
+    Ok(probes.map_or(exit_code::SUCCEEDED, |probes| probes.exit_status()))
 }
 
 /// Shows a plan; the exit status.
-pub(super) fn show(context: &Context, plan: &Plan) -> Result<u8, CommandError> {
+pub(super) fn show(context: &Context, plan: &Plan) -> u8 {
+    print(context, plan, None);
+    exit_code::SUCCEEDED
+}
+
+fn print(context: &Context, plan: &Plan, probes: Option<&Probes>) {
     let digest = plan_digest(&plan_text(plan));
     let mut lines = describe(plan);
     warn_of_pipes(&mut lines, &context.environment.path);
     let (lock, window) = describe_guards(plan);
     let text = match context.global.format {
         Format::Json => {
-            let value = json!({
+            let mut value = json!({
                 "runbook": plan.runbook,
                 "title": plan.title,
                 "digest": digest,
@@ -68,14 +76,18 @@ pub(super) fn show(context: &Context, plan: &Plan) -> Result<u8, CommandError> {
                 "window": window,
                 "steps": lines,
             });
+            if let Some(probes) = probes {
+                value["probes"] = probes.to_json();
+            }
             format!("{value}\n")
         }
         Format::Text | Format::Github | Format::Gitlab => {
-            to_text(plan, &digest, &lines, context.console.width, context.console.plain)
+            let (width, plain) = (context.console.width, context.console.plain);
+            let probed = probes.map(|probes| probes.to_text(width, plain));
+            to_text(plan, &digest, &lines, width, plain) + &probed.unwrap_or_default()
         }
     };
     context.console.print(&text);
-    Ok(exit_code::SUCCEEDED)
 }
 
 /// Says of each script whose pipes hide failures that they do (`language.md` §4).

@@ -65,7 +65,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
 pub(crate) fn show(context: &Context, options: Options) -> Result<u8, CommandError> {
     if options.plan.is_some() {
         let frozen = options.frozen(context)?;
-        return super::plan::show(context, &frozen.plan);
+        return Ok(super::plan::show(context, &frozen.plan));
     }
     let options = super::plan::Options {
         name: options.name.unwrap_or_default(),

@@ -22,6 +22,7 @@ mod model;
 mod names;
 mod order;
 mod people;
+mod probing;
 mod report;
 mod resolve;
 mod selection;
@@ -48,6 +49,7 @@ pub use model::{
     PLAN_FORMAT, Plan, Probe, Question, Retry, Role, Rollback, Run, SecretSource, Step, Undo,
 };
 pub use people::{Escalation, People, Person};
+pub use probing::{Probing, probing};
 pub(crate) use resolve::project_value;
 pub use selection::Selection;
 pub use structure::{Batch, Binding, Call, Each, Group, Item, Items, Repeat};
