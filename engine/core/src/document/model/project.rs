@@ -111,10 +111,15 @@ impl Decode for Channel {
 inline_schema!(Channel, |generator| {
     let (slack, webhook) =
         (generator.subschema_for::<SlackChannel>(), generator.subschema_for::<WebhookChannel>());
-    let text = generator.subschema_for::<Text>();
+    let command = json_schema!({
+        "type": "array",
+        "items": generator.subschema_for::<Text>(),
+        "minItems": 1,
+        "description": "A command that tells people, as in `[logger, '{{ message }}']`.",
+    });
     json_schema!({
         "type": "object",
-        "properties": {"slack": slack, "webhook": webhook, "command": {"type": "array", "items": text, "minItems": 1}},
+        "properties": {"slack": slack, "webhook": webhook, "command": command},
         "additionalProperties": false,
         "minProperties": 1,
         "maxProperties": 1,

@@ -221,14 +221,18 @@ impl Decode for Secret {
     }
 }
 
-inline_schema!(Secret, |generator| {
-    let text = generator.subschema_for::<Text>();
+inline_schema!(Secret, |_generator| {
     json_schema!({
         "type": "object",
         "properties": {
-            "env": text,
-            "file": text,
-            "command": {"type": "array", "items": text, "minItems": 1},
+            "env": {"type": "string", "description": "The environment variable that holds the secret when the run begins."},
+            "file": {"type": "string", "description": "The file that holds the secret; one newline at its end is dropped."},
+            "command": {
+                "type": "array",
+                "items": {"type": "string"},
+                "minItems": 1,
+                "description": "The command that prints the secret, as in `[pass, show, zetra/db]`; one newline at its end is dropped.",
+            },
         },
         "additionalProperties": false,
         "minProperties": 1,
