@@ -229,13 +229,13 @@ fn ahead_answer(text: &str) -> Result<AheadAnswer, String> {
     if word.is_empty() {
         return Err("write STEP=WORD or STEP=WORD:REASON".into());
     }
-    Ok(AheadAnswer { step: step_id(step)?, word: word.to_owned(), reason })
+    Ok(AheadAnswer { step: step_id(step)?, word: word.to_owned(), reason, by: None })
 }
 
 /// `STEP=REASON`, short for `STEP=approve:REASON`.
 fn ahead_approval(text: &str) -> Result<AheadAnswer, String> {
     let (step, reason) = step_reason(text)?;
-    Ok(AheadAnswer { step, word: "approve".into(), reason: Some(reason) })
+    Ok(AheadAnswer { step, word: "approve".into(), reason: Some(reason), by: None })
 }
 
 /// A step's id.

@@ -59,13 +59,6 @@ impl Context {
 
     /// What is settled when a run starts is not taken, and silently dropped, by what takes it on.
     pub(crate) fn refuse_what_starts_settle(&self) -> Result<(), CommandError> {
-        if let Some(answer) = self.global.ahead().first() {
-            let (step, word) = (&answer.step, &answer.word);
-            return Err(CommandError::usage(
-                "--approve and --answer are given when a run starts; one that is there is answered by its questions",
-            )
-            .with_hint(format!("runbook answer RUN {step} {word} --resume")));
-        }
         if self.global.on_failure.is_some() {
             return Err(CommandError::usage("--on-failure is settled when a run starts")
                 .with_hint("say what to do with a failed step: --retry, --skip or --done"));

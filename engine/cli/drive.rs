@@ -7,13 +7,16 @@ use std::sync::Arc;
 use runbook_core::document::model::Keep;
 use runbook_core::event::{AheadAnswer, Gate, Outcome, RunOutcome};
 use runbook_core::plan::{OnFailure, Plan};
-use runbook_core::schedule::{Attendance, Refusal, RefusalKind, ResumeRequest, plan_adoption, plan_resume};
+use runbook_core::schedule::{
+    Attendance, Refusal, RefusalKind, ResumeRequest, check_ahead_again, plan_adoption, plan_resume,
+};
 use runbook_core::state::RunState;
 use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{
     self, Carry, Conduct, Edited, Ending, Environment, NewRun, Observer, Operator, SessionError, Signal,
     Surroundings, Unattended, View,
 };
+use runbook_runtime::store::identity::current_user;
 use runbook_runtime::store::{RunDir, Store};
 
 use crate::adopting::Proposal;
@@ -178,7 +181,9 @@ pub(crate) fn resume(
         let (question, answers) = plan_resume(state, request)?;
         let override_window = override_window.clone();
         let rewind = request.from.as_ref().and_then(|id| state.index_of(id));
-        Ok(Carry { question, answers, override_window, cancel: None, adopt, rewind, rollback: false })
+        let ahead = ahead_by_whoever_resumes(context);
+        check_ahead_again(state, &ahead, &current_user())?;
+        Ok(Carry { question, answers, ahead, override_window, cancel: None, adopt, rewind, rollback: false })
     };
     match carry_on(context, helper, dir, named, decide)? {
         Ok(status) => Ok(status),
@@ -191,6 +196,12 @@ pub(crate) fn resume(
         }
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// Answers to questions that are still to come, with who gives them.
+fn ahead_by_whoever_resumes(context: &Context) -> Vec<AheadAnswer> {
+    let by = Some(current_user());
+    context.global.ahead().into_iter().map(|answer| AheadAnswer { by: by.clone(), ..answer }).collect()
 }
 
 /// The same with the commands that decide about the step that failed first.

@@ -97,10 +97,39 @@ fn options_that_come_too_late_are_refused() {
     let test = TestEnvironment::with("\nsteps:\n  - {id: go, approve: Go?}\n");
     let run = test.runbook(&["run", "main"]).exits(3).run_id();
     let events = test.journal(&run).lines.len();
-    test.runbook(&["resume", &run, "--approve", "go=seen"]).exits(2).stderr_has("runbook answer");
     test.runbook(&["resume", &run, "--on-failure", "warn"]).exits(2);
     test.runbook(&["resume", &run, "--tags", "x"]).exits(2);
     assert_eq!(test.journal(&run).lines.len(), events);
+}
+
+/// Answers ahead of time may be given by who takes a run on, too: to what is open, and to what is still to come.
+#[test]
+fn who_resumes_may_answer_ahead_of_time() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - {id: first, approve: One?}\n  - {id: a, run: echo a >> \"$LEDGER\"}\n  - {id: second, approve: Two?}\n  - {id: b, run: echo b >> \"$LEDGER\"}\n",
+    );
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    let events = test.journal(&run).lines.len();
+    for (wrong, code) in [("nothing=x", 2), ("a=x", 2)] {
+        test.runbook(&["resume", &run, "--approve", wrong]).exits(code);
+    }
+    test.runbook(&["resume", &run, "--answer", "first=maybe"]).exits(2);
+    test.runbook(&["resume", &run, "--answer", "second=reject"]).exits(2);
+    assert_eq!(test.journal(&run).lines.len(), events, "nothing was recorded");
+    test.runbook(&["resume", &run, "--approve", "first=seen"]).exits(3);
+    assert_eq!(test.ledger(), ["a"]);
+    test.runbook(&["resume", &run, "--approve", "first=again"]).exits(5).stderr_has("decided");
+    test.runbook(&["resume", &run, "--answer", "second=approve:seen too"]).succeeds();
+    assert_eq!(test.ledger(), ["a", "b"]);
+    let journal = test.journal(&run);
+    for (step, reason) in [("first", "seen"), ("second", "seen too")] {
+        let answer = journal.one("gate_answered", step);
+        assert_eq!((&answer["via"], &answer["reason"]), (&"ahead".into(), &reason.into()), "{answer}");
+    }
+    test.runbook(&["verify", &run]).succeeds();
+    // One that is given long before its question opens waits for it.
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["resume", &run, "--approve", "first=x", "--approve", "second=y"]).succeeds();
 }
 
 /// A report that can't be written is found before anything runs.

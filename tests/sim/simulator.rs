@@ -142,6 +142,7 @@ impl<'a> Simulator<'a> {
                 step: step.id.clone(),
                 word: if matches!(step.action, Action::Approve(_)) { "approve" } else { "done" }.into(),
                 reason: None,
+                by: None,
             })
             .collect();
         simulator.append(created(ahead), true);

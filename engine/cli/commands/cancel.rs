@@ -87,6 +87,7 @@ fn end(context: &Context, helper: Arc<Helper>, dir: &RunDir, options: &Options) 
         None => Ok(Carry {
             question: Vec::new(),
             answers: Vec::new(),
+            ahead: Vec::new(),
             override_window: None,
             cancel: Some(options.reason.clone()),
             rollback: false,

@@ -33,6 +33,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         Ok(Carry {
             question: Vec::new(),
             answers: asked.answers,
+            ahead: Vec::new(),
             override_window: None,
             cancel: reason,
             rollback,

@@ -194,7 +194,7 @@ pub enum Identity {
     Signed,
 }
 
-/// An answer that was given together with the command that started the run.
+/// An answer that was given together with the command that started the run, or took it on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AheadAnswer {
     /// The gate's step.
@@ -204,6 +204,9 @@ pub struct AheadAnswer {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The user who gave it, where it was given when the run was taken on; else who started the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// A process that outlived its step.
@@ -321,6 +324,11 @@ pub enum EventKind {
         /// Only to undo what was done: `runbook rollback`.
         #[serde(default, skip_serializing_if = "is_false")]
         rollback: bool,
+    },
+    /// Answers were given ahead of time by who took the run on.
+    AnsweredAhead {
+        /// The answers; each names who gave it.
+        answers: Vec<AheadAnswer>,
     },
     /// The run goes on with an edited runbook.
     RunAdopted {
@@ -914,6 +922,7 @@ impl EventKind {
             Self::JournalOpened { .. }
             | Self::RunCreated { .. }
             | Self::RunResumed { .. }
+            | Self::AnsweredAhead { .. }
             | Self::RunAdopted { .. }
             | Self::RunStopped { .. }
             | Self::Note { .. }

@@ -166,7 +166,8 @@ fn an_answer_after_the_expiry_finds_the_question_closed() {
 
 #[test]
 fn answers_ahead_of_time_count_when_the_question_opens() {
-    let ahead = |step: &str, word: &str| AheadAnswer { step: id(step), word: word.into(), reason: None };
+    let ahead =
+        |step: &str, word: &str| AheadAnswer { step: id(step), word: word.into(), reason: None, by: None };
     let mut desk = Desk::ahead(
         plan(vec![step("ok", &[], approve()), step("list", &[0], manual(&["one"]))]),
         vec![ahead("ok", "approve"), ahead("list", "done")],

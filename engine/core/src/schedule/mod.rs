@@ -41,5 +41,5 @@ pub use judge::word_of;
 pub use may::goes_on;
 pub use offline::record_answer;
 pub use progress::{Next, Progress};
-pub use resume::{ResumeRequest, Rollback, check_ahead, plan_resume, plan_rollback};
+pub use resume::{ResumeRequest, Rollback, check_ahead, check_ahead_again, plan_resume, plan_rollback};
 pub use unwind::{Undoable, undoable};

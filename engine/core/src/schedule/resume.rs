@@ -273,6 +273,30 @@ pub fn plan_rollback(state: &RunState, by: &str) -> Result<Rollback, Refusal> {
 /// Steps and words that don't exist are usage errors; what could never count
 /// may not be.
 pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer], user: &str) -> Result<(), Refusal> {
+    check_ahead_of(plan, answers, (user, user))
+}
+
+/// Judges answers that are given ahead of time by who takes a run on.
+///
+/// # Errors
+/// The same, and where a question is decided already.
+pub fn check_ahead_again(state: &RunState, answers: &[AheadAnswer], user: &str) -> Result<(), Refusal> {
+    for answer in answers {
+        let decided = state.asked_about(&answer.step).and_then(|step| state.steps[step].outcome());
+        if let Some(outcome @ (Outcome::Succeeded | Outcome::Rejected | Outcome::Skipped)) = decided {
+            return Err(Refusal::not_allowed(format!("`{}` is decided already: {outcome}", answer.step)));
+        }
+    }
+    let starter = state.created.as_ref().map_or(user, |created| created.user.as_str());
+    check_ahead_of(&state.plan, answers, (user, starter))
+}
+
+/// `user` gives the answers, `starter` started the run.
+fn check_ahead_of(
+    plan: &Plan,
+    answers: &[AheadAnswer],
+    (user, starter): (&str, &str),
+) -> Result<(), Refusal> {
     for (position, answer) in answers.iter().enumerate() {
         let id = &answer.step;
         let question = || plan.steps.iter().position(|step| step.role == Role::Rollback && step.id == *id);
@@ -298,7 +322,7 @@ pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer], user: &str) -> Result<(
         }
         check_reason(id, gate, answer)?;
         let person = plan.people.person_of_user(user);
-        may::may_say_it(plan, id, question, (person, &answer.word), (user, Identity::User))?;
+        may::may_say_it(plan, id, question, (person, &answer.word), (starter, Identity::User))?;
         let missing = question.fields.iter().find(|(_, spec)| spec.required && spec.default.is_none());
         if let Some((field, _)) = missing.filter(|_| may::goes_on(gate, &answer.word)) {
             return Err(Refusal::not_allowed(format!(

@@ -101,7 +101,7 @@ pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstan
     ahead(plan, state, circumstances)
 }
 
-/// Answers that were given together with the command that started the run.
+/// Answers that were given together with the command that started the run, or took it on.
 fn ahead(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
     state
         .ahead
@@ -113,7 +113,9 @@ fn ahead(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Ve
                 nonce: None,
                 digest: None,
                 word: ahead.word.clone(),
-                by: state.created.as_ref().map_or_else(String::new, |created| created.user.clone()),
+                by: ahead.by.clone().unwrap_or_else(|| {
+                    state.created.as_ref().map_or_else(String::new, |created| created.user.clone())
+                }),
                 via: Via::Ahead,
                 identity: Identity::User,
                 reason: ahead.reason.clone(),

@@ -63,6 +63,10 @@ impl RunState {
                 return Err(IllegalEvent::Run { kind: name, why: "the run doesn't exist yet" });
             }
             (EventKind::RunResumed { by, rollback, .. }, _) => self.resumed(plan, by, *rollback),
+            (EventKind::AnsweredAhead { answers }, _) => {
+                self.ahead.retain(|before| !answers.iter().any(|answer| answer.step == before.step));
+                self.ahead.extend(answers.iter().cloned());
+            }
             (EventKind::RunAdopted { plan_digest, .. }, _) => self.adopted(name, plan_digest)?,
             (EventKind::Rewound { by, steps, .. }, Some(i)) => self.rewound(name, plan, i, by, steps)?,
             (EventKind::RunStopped { signal }, _) => self.stopped = Some(signal.clone()),

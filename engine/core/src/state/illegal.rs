@@ -48,6 +48,7 @@ pub fn kind_name(kind: &EventKind) -> &'static str {
         EventKind::JournalOpened { .. } => "journal_opened",
         EventKind::RunCreated { .. } => "run_created",
         EventKind::RunResumed { .. } => "run_resumed",
+        EventKind::AnsweredAhead { .. } => "answered_ahead",
         EventKind::RunAdopted { .. } => "run_adopted",
         EventKind::Rewound { .. } => "rewound",
         EventKind::RunStopped { .. } => "run_stopped",

@@ -523,6 +523,8 @@ pub struct Carry {
     pub question: Vec<usize>,
     /// Answers that the command line gives.
     pub answers: Vec<Answer>,
+    /// Answers to questions that are still to come, given by who takes it on.
+    pub ahead: Vec<AheadAnswer>,
     /// Why it may go on outside its windows, where somebody says so.
     pub override_window: Option<String>,
     /// The run is to end: why.
@@ -568,6 +570,9 @@ pub async fn resume<R>(
     let texts = texts_of(dir, &state);
     let mut entry = entry_again(&surroundings.store, after, &texts, dir, &carry, notice).await?;
     entry.events.extend(overridden(carry.override_window.as_ref()));
+    if !carry.ahead.is_empty() {
+        entry.events.push(EventKind::AnsweredAhead { answers: carry.ahead.clone() });
+    }
     // What ran did so as the plan was then.
     let recovery = recover(&state.plan, &state, &texts, dir, &events).await?;
     refuse_while_it_runs(&state.plan, &recovery, &carry.answers)?;
