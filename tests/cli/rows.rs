@@ -16,17 +16,28 @@ pub(crate) struct Row<'a> {
     /// Parts of what is said, on either stream.
     pub(crate) says: &'a [&'a str],
     pub(crate) lacks: &'a [&'a str],
+    /// An answer that is given ahead of time.
+    pub(crate) answer: Option<&'a str>,
 }
 
 impl Default for Row<'_> {
     fn default() -> Self {
-        Self { row: "", runbook: "", files: &[], arguments: &["run", "main"], code: 0, says: &[], lacks: &[] }
+        Self {
+            row: "",
+            runbook: "",
+            files: &[],
+            arguments: &["run", "main"],
+            code: 0,
+            says: &[],
+            lacks: &[],
+            answer: None,
+        }
     }
 }
 
 /// A row that runs and says this.
 pub(crate) const fn runs<'a>(row: &'a str, runbook: &'a str, says: &'a [&'a str]) -> Row<'a> {
-    Row { row, runbook, files: &[], arguments: &["run", "main"], code: 0, says, lacks: &[] }
+    Row { row, runbook, files: &[], arguments: &["run", "main"], code: 0, says, lacks: &[], answer: None }
 }
 
 /// A row whose run fails and says this.
@@ -39,14 +50,21 @@ pub(crate) const fn refused<'a>(row: &'a str, runbook: &'a str, says: &'a [&'a s
     Row { code: 2, ..runs(row, runbook, says) }
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// The same with an answer that is given ahead of time.
+    pub(crate) const fn answered(self, answer: &'a str) -> Self {
+        Self { answer: Some(answer), ..self }
+    }
+
     fn problems(&self) -> Option<String> {
         let test = TestEnvironment::new().variable("TOKEN", "s3cr3t-value-42");
         test.write("runbooks/main.yaml", self.runbook);
         for (path, text) in self.files {
             test.write(path, text);
         }
-        let output: Output = test.runbook(self.arguments).whatever_status();
+        let mut arguments = self.arguments.to_vec();
+        arguments.extend(self.answer.iter().flat_map(|answer| ["--answer", *answer]));
+        let output: Output = test.runbook(&arguments).whatever_status();
         let said = |part: &str| output.stdout.contains(part) || output.stderr.contains(part);
         let mut problems = Vec::new();
         if output.code() != self.code {

@@ -69,7 +69,7 @@ fn run() {
         runs(
             "what it leaves running is ended and recorded",
             "steps: [{id: a, run: 'sleep 300 & echo hi'}]",
-            &["a left something behind", "(sleep)"],
+            &["! a left", "sleep ("],
         ),
         runs(
             "background",
@@ -85,6 +85,24 @@ fn run() {
             "that dies",
             "steps: [{id: a, run: 'touch up; sleep 0.3; exit 3', background: {ready: {run: test -e up, every: 20ms}}},{id: b, run: sleep 1}]",
             &["exit 3"],
+        ),
+        refused(
+            "expect beside background, which would never be looked at",
+            "steps: [{id: a, run: x, expect: exit_code == 0, background: {ready: 'true'}}]",
+            &["`expect` has no meaning beside `background`"],
+        ),
+        Row {
+            code: 1,
+            ..runs(
+                "that dies later: the run fails with that reason",
+                "steps: [{id: a, run: 'touch up; sleep 0.3; exit 3', background: {ready: {run: test -e up, every: 20ms}}},{id: b, run: sleep 1},{id: c, run: echo c}]",
+                &["a succeeded", "c cancelled", "the background command of `a` ended early: exit 3"],
+            )
+        },
+        runs(
+            "it lives until finally is over",
+            "steps: [{id: a, run: 'touch up; while true; do date +%s%N > beat; sleep 0.02; done', background: {ready: {run: test -e up, every: 20ms}}}]\nfinally: [{id: f, run: 'x=$(cat beat); sleep 0.3; test \"$x\" != \"$(cat beat)\" && echo alive'}]",
+            &["│ alive"],
         ),
         refused("without ready", "steps: [{id: a, run: x, background: {}}]", &["`ready`"]),
     ]);
@@ -226,6 +244,37 @@ fn call() {
             &["did you mean `file`?"],
         )),
         refused("recursion", "steps: [{id: b, call: main}]", &["main → main"]),
+        Row {
+            files: &[(
+                "runbooks/sub.yaml",
+                "steps: [{id: ok, approve: {prompt: P}},{id: a, run: echo after}]",
+            )],
+            ..runs(
+                "its gates work",
+                "steps: [{id: g, call: sub},{id: z, run: 'echo by {{ steps[\"g.ok\"].by }}'}]",
+                &["g.a │ after", "z │ by "],
+            )
+        }
+        .answered("g.ok=approve"),
+        Row {
+            files: &[(
+                "runbooks/sub.yaml",
+                "lock: inner\nrollback: auto\nmax_parallel: 1\nsteps: [{id: a, run: echo in, undo: {run: echo taken back}}]",
+            )],
+            lacks: &["│ taken back"],
+            ..fails(
+                "its rollback doesn't count",
+                "steps: [{id: g, call: sub},{id: z, run: exit 1}]",
+                &["g.a │ in"],
+            )
+        },
+        Row {
+            files: &[(
+                "runbooks/sub.yaml",
+                "window: {allow: [{days: [sun], from: '02:00', to: '02:01', tz: America/New_York, week: 1}]}\nsteps: [{id: a, run: x}]",
+            )],
+            ..fails("its window counts as a group's", "steps: [{id: g, call: sub}]", &["g failed", "window"])
+        },
         refused("with without call", "steps: [{id: b, run: x, with: {a: b}}]", &["`with` has no meaning"]),
         Row {
             files: &[("runbooks/sub.yaml", "steps: [{id: x, run: 'echo {{ params.q }}'}]")],

@@ -424,3 +424,149 @@ fn where_values_are_allowed_in_programs() {
         hold(&[if allowed { runs(param, &text, &[]) } else { refused(param, &text, &["shell-program"]) }]);
     }
 }
+
+/// A step for each script, on a line of its own; the lines on which mistakes are found.
+fn lines_with_mistakes(scripts: &[&str]) -> std::collections::BTreeSet<u64> {
+    let mut text = String::from("params: {v: {}}\nsteps:\n");
+    for (index, script) in scripts.iter().enumerate() {
+        let script = serde_json::to_string(&script.replace("VALUE", "{{ params.v }}")).unwrap();
+        text.push_str(&format!("  - {{id: s{index}, run: {script}}}\n"));
+    }
+    let test = crate::helpers::TestEnvironment::new();
+    test.write("runbooks/main.yaml", &text);
+    let output = test.runbook(&["validate", "main", "--format", "json"]).whatever_status();
+    let found = output.json();
+    let found = found.as_array().unwrap();
+    assert!(found.iter().all(|mistake| mistake["help"].is_string()), "each shows the fix: {output}");
+    found.iter().map(|mistake| mistake["line"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn places_where_a_value_would_be_a_program() {
+    let mut scripts: Vec<String> = [
+        "echo `echo VALUE`",
+        "cat <<'END'\nVALUE\nEND",
+        "eval \"echo VALUE\"",
+        "source VALUE",
+        ". VALUE",
+        "trap \"echo VALUE\" EXIT",
+        "let y=VALUE",
+        "declare y=VALUE",
+        "printf -v y VALUE",
+        "echo $(( VALUE + 1 ))",
+        "(( VALUE > 1 ))",
+        "[[ VALUE -gt 1 ]]",
+        "[[ 1 -eq VALUE ]]",
+        "echo ${a[VALUE]}",
+        "a[VALUE]=1",
+    ]
+    .map(str::to_owned)
+    .into();
+    let shells = ["sh", "bash", "dash", "ash", "ksh", "zsh", "fish", "/bin/bash"];
+    for shell in shells {
+        scripts.push(format!("{shell} -c \"echo VALUE\""));
+        scripts.push(format!("echo VALUE | {shell}"));
+        scripts.push(format!("{shell} <<END\nVALUE\nEND"));
+        scripts.push(format!("{shell} <<< VALUE"));
+    }
+    for other in [
+        "ssh host VALUE",
+        "su - user -c VALUE",
+        "xargs VALUE",
+        "parallel VALUE",
+        "watch VALUE",
+        "ssh h <<END\nVALUE\nEND",
+    ] {
+        scripts.push(other.to_owned());
+    }
+    for before in [
+        "sudo",
+        "sudo -u root",
+        "env A=b",
+        "timeout -k 5 5",
+        "nohup",
+        "docker exec -it c",
+        "kubectl exec -n ns p -c c --",
+    ] {
+        scripts.push(format!("{before} bash -c VALUE"));
+        scripts.push(format!("{before} psql -c \"select VALUE\""));
+    }
+    for program in [
+        "psql -c \"select 'VALUE'\"",
+        "mysql -e \"select VALUE\"",
+        "sqlite3 db \"select VALUE\"",
+        "awk '{print VALUE}'",
+        "sed -e s/VALUE/b/ f",
+        "jq \".VALUE\" f",
+        "perl -e \"VALUE\"",
+        "python -c \"print('VALUE')\"",
+        "python3.11 -c VALUE",
+        "/usr/bin/python3 -c VALUE",
+        "ruby -e VALUE",
+        "node -e VALUE",
+        "psql <<END\nselect 'VALUE';\nEND",
+        "psql <<< \"select VALUE\"",
+        "echo \"select VALUE\" | psql",
+        "python3 - <<END\nprint('VALUE')\nEND",
+    ] {
+        scripts.push(program.to_owned());
+    }
+    let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
+    let found = lines_with_mistakes(&scripts);
+    let missed: Vec<&&str> = scripts
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !found.contains(&(*at as u64 + 3)))
+        .map(|(_, s)| s)
+        .collect();
+    assert!(missed.is_empty(), "not refused: {missed:#?}");
+}
+
+#[test]
+fn places_where_a_value_is_data() {
+    let scripts = [
+        "echo VALUE \"VALUE\" 'VALUE' pre-VALUE",
+        "cat <<END\nVALUE\nEND",
+        "x=VALUE; export y=VALUE",
+        "for i in VALUE; do echo \"$i\"; done",
+        "case VALUE in a) echo b;; esac",
+        "if [ VALUE = VALUE ]; then echo VALUE; fi",
+        "[[ VALUE == x ]]",
+        "echo \"$(echo \"VALUE\")\"",
+        "echo VALUE | cat",
+        "cat <<< VALUE",
+        "psql -v x=VALUE -c \"select :'x'\"",
+        "jq --arg v VALUE '.a = $v' f",
+        "awk -v v=VALUE '{print v}' f",
+        "python3 script.py VALUE",
+        "perl -e 'print $ARGV[0]' VALUE",
+        "kubectl exec p -- ls VALUE",
+        "docker exec VALUE ls",
+        "sed -i s/a/b/ VALUE",
+    ];
+    let found = lines_with_mistakes(&scripts);
+    let refused: Vec<_> = found.iter().map(|line| scripts[usize::try_from(line - 3).unwrap()]).collect();
+    assert!(refused.is_empty(), "refused: {refused:#?}");
+}
+
+#[test]
+fn places_in_folded_and_wrapped_texts_are_exact() {
+    let place = |text: &str| {
+        let test = crate::helpers::TestEnvironment::new();
+        test.write("runbooks/main.yaml", text);
+        let found = test.runbook(&["validate", "main", "--format", "json"]).exits(1).json();
+        (found[0]["line"].as_u64().unwrap(), found[0]["column"].as_u64().unwrap())
+    };
+    for (row, text, expected) in [
+        ("literal", "steps:\n  - id: a\n    run: |\n      echo 1\n      echo {{ params.x }}\n", (5, 15)),
+        ("folded", "steps:\n  - id: a\n    run: >\n      echo 1\n      echo {{ params.x }}\n", (5, 15)),
+        ("quoted over lines", "steps:\n  - id: a\n    run: \"echo\n      {{ params.x }}\"\n", (4, 10)),
+        ("plain over lines", "steps:\n  - id: a\n    run: echo\n      {{ params.x }}\n", (4, 10)),
+        ("escapes before", "steps:\n  - id: a\n    run: \"echo \\\"q\\\" {{ params.x }}\"\n", (3, 25)),
+        ("characters, not bytes", "steps:\n  - id: a\n    run: echo äöü💥 {{ params.x }}\n", (3, 23)),
+        ("CR LF", "steps:\r\n  - id: a\r\n    run: echo {{ params.x }}\r\n", (3, 18)),
+        ("a byte order mark", "\u{feff}steps:\n  - id: a\n    run: echo {{ params.x }}\n", (3, 18)),
+    ] {
+        assert_eq!(place(text), expected, "{row}");
+    }
+}

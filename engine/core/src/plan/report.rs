@@ -99,8 +99,27 @@ impl Report {
         message: String,
         help: Option<String>,
     ) {
-        let mut diagnostic = self.make(code, text.source_span(range), message);
+        let mut span = text.source_span(range.clone());
+        if span == text.span() {
+            span = self.found_again(text, range).unwrap_or(span);
+        }
+        let mut diagnostic = self.make(code, span, message);
         diagnostic.help = help;
         self.push(diagnostic);
+    }
+
+    /// The place of a part of a text that stands in the file otherwise, folded or over several lines: where its words are found
+    /// again there, as often as in the text.
+    fn found_again(&self, text: &Text, range: Range<usize>) -> Option<Span> {
+        let part = text.get(range.clone()).filter(|part| !part.is_empty())?;
+        let whole = text.span();
+        let written = self.source.text().get(whole.start as usize..whole.end as usize)?;
+        let before = text.get(..range.start)?.matches(part).count();
+        if written.matches(part).count() != text.matches(part).count() {
+            return None;
+        }
+        let (at, _) = written.match_indices(part).nth(before)?;
+        let start = whole.start as usize + at;
+        Some(Span::new(start, start + part.len()))
     }
 }

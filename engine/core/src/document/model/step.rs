@@ -217,6 +217,10 @@ fn meaningful_keys(step: &Step, node: &Node, decoder: &mut Decoder) {
             meaningless(node, key, "beside a probe that is no command", None, decoder);
         }
     }
+    if matches!(&step.action, Action::Run(run) if run.background.is_some()) {
+        let help = Some("the step passes when `ready` holds: expect it there");
+        meaningless(node, "expect", "beside `background`", help, decoder);
+    }
     let argv = match &step.action {
         Action::Run(run) => matches!(run.run, Command::Argv(_)),
         Action::Check(check) => matches!(check.probe, Probe::Run(Command::Argv(_))),
