@@ -271,6 +271,23 @@ fn from_what_is_not_there_or_has_not_started_is_a_usage_error() {
     assert_eq!(test.ledger(), ["one", "two", "last", "two", "three", "last"]);
 }
 
+/// `done_when` is about the first attempt, and this is another one, which somebody asked for.
+#[test]
+fn from_does_again_what_is_done_already() {
+    let body = r#"
+steps:
+  - {id: build, run: echo build >> "$LEDGER"}
+  - {id: deploy, done_when: test -e deployed, run: 'echo deploy >> "$LEDGER"; touch deployed'}
+  - {id: never, done_when: 'true', run: echo never >> "$LEDGER"}
+  - {id: look, run: test -e fixed}
+"#;
+    let (test, run) = after(body, 1);
+    test.write("fixed", "");
+    test.runbook(&["resume", &run, "--from", "build"]).succeeds();
+    assert_eq!(test.ledger(), ["build", "deploy", "build", "deploy"]);
+    test.runbook(&["verify", &run]).succeeds();
+}
+
 const UNDONE: &str = r#"
 rollback: auto
 steps:

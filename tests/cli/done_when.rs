@@ -80,7 +80,7 @@ steps:
 }
 
 /// A run whose step is killed with all that knew of it.
-fn interrupted(done_when: &str) -> (TestEnvironment, String) {
+pub(crate) fn interrupted(done_when: &str) -> (TestEnvironment, String) {
     let test = TestEnvironment::with(&format!(
         r#"
 rollback: auto

@@ -25,6 +25,7 @@ mod order;
 mod outcomes;
 mod people;
 mod plan_files;
+mod plan_page;
 mod plan_probe;
 mod probes;
 mod project;

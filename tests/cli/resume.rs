@@ -1,5 +1,6 @@
 //! `resume` and what it is told (cli, language §8).
 
+use crate::done_when::interrupted;
 use crate::helpers::TestEnvironment;
 
 fn fails_at_second() -> TestEnvironment {
@@ -182,4 +183,71 @@ fn a_run_that_is_live_elsewhere_is_refused_with_its_holder() {
     test.runbook(&["resume", &run]).exits(5).stderr_has(&live.pid().to_string());
     test.release();
     live.wait().succeeds();
+}
+
+/// "These also answer the question of an interrupted step": each of them, and what comes of it.
+#[test]
+fn each_way_to_go_on_answers_the_question_of_an_interrupted_step() {
+    let table: [(&[&str], &[&str], &str); 5] = [
+        (&["--retry", "a"], &["up", "up", "done", "b"], "succeeded"),
+        (&["--from", "a"], &["up", "up", "done", "b"], "succeeded"),
+        (&["--skip", "a=not needed"], &["up", "b"], "skipped"),
+        (&["--done", "a=I looked"], &["up", "b"], "succeeded"),
+        (&["--adopt", "--done", "a=I looked"], &["up", "edited"], "succeeded"),
+    ];
+    for (arguments, ledger, outcome) in table {
+        let (test, run) = interrupted("{http: 'http://127.0.0.1:1/'}");
+        if arguments.contains(&"--adopt") {
+            let text = test.read("runbooks/main.yaml");
+            test.write("runbooks/main.yaml", &text.replace("echo b ", "echo edited "));
+        }
+        test.runbook(&["resume", &run]).exits(7).stderr_has("--retry");
+        let resume: Vec<&str> = ["resume", &run].into_iter().chain(arguments.iter().copied()).collect();
+        test.runbook(&resume).succeeds().ends("succeeded");
+        assert_eq!(test.ledger(), ledger, "{arguments:?}");
+        assert_eq!(test.step_outcome(&run, "a"), outcome, "{arguments:?}");
+        test.runbook(&["verify", &run]).succeeds();
+    }
+}
+
+#[test]
+fn a_run_that_is_over_is_not_resumed() {
+    let test = TestEnvironment::with("\nsteps:\n  - {id: gate, approve: Go?}\n");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["reject", &run, "--reason", "no"]).succeeds();
+    test.runbook(&["resume", &run]).whatever_status();
+    let before = test.journal(&run).lines;
+    for arguments in [&[][..], &["--retry", "gate"], &["--retry-failed"], &["--from", "gate"], &["--adopt"]] {
+        let resume: Vec<&str> = ["resume", &run].into_iter().chain(arguments.iter().copied()).collect();
+        test.runbook(&resume).exits(5).stderr_has("rejected");
+    }
+    assert_eq!(test.journal(&run).lines, before);
+}
+
+#[test]
+fn with_json_the_standard_output_is_the_segment_and_nothing_else() {
+    let test = fails_at_second();
+    let run = test.runbook(&["run", "main"]).exits(1).run_id();
+    test.write("fixed", "");
+    let resumed = test.runbook(&["resume", &run, "--retry-failed", "--format", "json"]).succeeds();
+    let segment = std::fs::read_to_string(test.run_folder(&run).join("journal-000002.jsonl")).unwrap();
+    assert_eq!(resumed.stdout, segment);
+    assert_eq!(resumed.json_lines()[0]["kind"], "journal_opened");
+    assert_eq!(resumed.json_lines().last().unwrap()["kind"], "sealed");
+    assert!(resumed.stderr.starts_with(&format!("run {run} main\n")), "{resumed}");
+}
+
+#[test]
+fn the_first_line_names_the_run_and_the_last_its_outcome() {
+    for arguments in [&["--retry", "two"][..], &["--from", "one"], &["--adopt", "--retry", "two"]] {
+        let test = fails_at_second();
+        let run = test.runbook(&["run", "main"]).exits(1).run_id();
+        let text = test.read("runbooks/main.yaml");
+        test.write("runbooks/main.yaml", &text.replace("echo three", "echo 3"));
+        test.write("fixed", "");
+        let resume: Vec<&str> = ["resume", &run].into_iter().chain(arguments.iter().copied()).collect();
+        let resumed = test.runbook(&resume).succeeds();
+        assert!(resumed.stderr.starts_with(&format!("run {run} main\n")), "{resumed}");
+        assert_eq!(resumed.last_line(), format!("run {run} succeeded"));
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::illegal::IllegalEvent;
 use super::run::RunState;
-use super::step::Status;
+use super::step::{DoneChecked, Status};
 use crate::id::StepId;
 use crate::plan::Plan;
 
@@ -75,7 +75,11 @@ impl RunState {
             (known.could_start_at, known.deadline_passed, known.escalated) = (None, false, 0);
             known.attempts_in_round = 0;
             known.failure_was_asked = false;
-            known.done_checked = None;
+            // What is to run again is done again, although it is done already: somebody said so.
+            let again =
+                known.attempts > 0 && !plan.steps[step].finally && plan.steps[step].done_when.is_some();
+            known.done_checked =
+                again.then_some(DoneChecked { attempt: known.attempts, done: Some(false), reason: None });
             known.env.clear();
             known.result.reason = None;
             known.why = (known.attempts > 0).then(|| why.clone());
