@@ -123,13 +123,11 @@ fn a_cycle_shows_its_whole_circle() {
 
 #[test]
 fn keys_of_later_releases_are_refused_by_name() {
-    for (key, step) in [("on", "run: x, on: web")] {
-        let found = findings(&format!("steps:\n  - {{id: a, {step}}}\n"));
-        let said = found
-            .iter()
-            .any(|finding| text(finding).contains(key) && text(finding).contains("not supported yet"));
-        assert!(said, "{key}: {found:#?}");
-    }
+    let found = findings("steps:\n  - {id: a, run: x, on: web}\n");
+    let said = found
+        .iter()
+        .any(|finding| text(finding).contains("on") && text(finding).contains("not supported yet"));
+    assert!(said, "on: {found:#?}");
     for top in ["schedule: {cron: '* * * * *', tz: UTC}", "triggers: {}"] {
         let found = findings(&format!("{top}\nsteps:\n  - {{id: a, run: x}}\n"));
         let said =

@@ -66,7 +66,7 @@ fn in_right_order_at(max_parallel: usize) {
     for (at, event) in journal.events.iter().enumerate() {
         let Some(step) = event["step"].as_str() else { continue };
         let number: usize = step[1..].parse().unwrap();
-        let is_real = number % REAL_EVERY == 0;
+        let is_real = number.is_multiple_of(REAL_EVERY);
         match event["kind"].as_str().unwrap() {
             "step_started" => {
                 assert!(started.insert(step.to_owned()), "{step} starts twice");

@@ -193,6 +193,22 @@ fn every_command_says_what_happened() {
         .stderr_has("spawn: the program does not exist (/nonexistent/program)");
 }
 
+/// The command that is offered for manual work brings along the evidence that it asks for.
+#[test]
+fn what_is_offered_as_an_answer_is_one() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - {id: m, manual: {prompt: Do it, checklist: [one], evidence: required}}\n",
+    );
+    let run = test
+        .runbook(&["run", "main"])
+        .exits(3)
+        .stderr_has("runbook done last m --all --note TEXT --resume")
+        .run_id();
+    test.runbook(&["status", "main"]).succeeds().stdout_has("runbook done main m --all --note TEXT --resume");
+    test.runbook(&["done", &run, "m", "--all", "--resume"]).exits(2).stderr_has("--note");
+    test.runbook(&["done", &run, "m", "--all", "--note", "TEXT", "--resume"]).succeeds();
+}
+
 /// cli: at a terminal the running steps are live lines with elapsed time and the usual duration from history.
 #[test]
 fn live_lines_tell_elapsed_and_usual_time_while_output_comes() {

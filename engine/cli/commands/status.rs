@@ -185,7 +185,8 @@ impl Sheet<'_> {
     fn questions(&self) -> String {
         let mut text = String::new();
         for (index, gate) in &self.opened.state.gates {
-            let step = &self.opened.state.plan.steps[*index].id;
+            let asking = &self.opened.state.plan.steps[*index];
+            let step = &asking.id;
             let from =
                 if gate.from.is_empty() { "anyone".to_owned() } else { harmless(&gate.from.join(", ")) };
             let until = gate
@@ -209,7 +210,7 @@ impl Sheet<'_> {
                 ));
                 text.push('\n');
             }
-            text.push_str(&self.commands(self.paste.answers(step, gate, !self.is_held)));
+            text.push_str(&self.commands(self.paste.answers(step, asking, gate, !self.is_held)));
         }
         text
     }

@@ -321,7 +321,7 @@ impl Closing {
                     super::wording::distance(expires, self.now)
                 ));
             }
-            commands.extend(self.paste.answers(step, gate, true));
+            commands.extend(self.paste.answers(step, &view.plan.steps[*index], gate, true));
         }
         if view.state.gates.is_empty() {
             commands.push(self.paste.command("resume", &[]));

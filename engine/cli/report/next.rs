@@ -2,6 +2,7 @@
 
 use runbook_core::event::Gate;
 use runbook_core::id::StepId;
+use runbook_core::plan::{EvidenceRule, Step};
 use runbook_core::schedule::needs_reason;
 use runbook_core::state::OpenGate;
 use runbook_core::template::quote_for_display;
@@ -44,7 +45,15 @@ impl Paste {
     }
 
     /// The commands that answer a question. `parked`: no process waits for the answer, so the run must be told to go on.
-    pub(crate) fn answers(&self, step: &StepId, gate: &OpenGate, parked: bool) -> Vec<String> {
+    pub(crate) fn answers(&self, id: &StepId, step: &Step, gate: &OpenGate, parked: bool) -> Vec<String> {
+        let evidence: &[&str] = match step.action.question() {
+            Some((_, question)) if question.evidence == EvidenceRule::Required => &["--note", "TEXT"],
+            _ => &[],
+        };
+        self.answers_to(id, gate, parked, evidence)
+    }
+
+    fn answers_to(&self, step: &StepId, gate: &OpenGate, parked: bool, evidence: &[&str]) -> Vec<String> {
         let step = step.as_str();
         let go_on: &[&str] = if parked { &["--resume"] } else { &[] };
         let command = |word: &str, rest: &[&str]| self.command(word, &[&[step], rest, go_on].concat());
@@ -70,7 +79,7 @@ impl Paste {
                     commands.push(self.command("done", &[step, "--item", &open.to_string()]));
                 }
                 let all: &[&str] = if all_ticked { &[] } else { &["--all"] };
-                commands.push(command("done", &[all, &asked].concat()));
+                commands.push(command("done", &[all, evidence, &asked].concat()));
                 commands.push(command("done", &["--failed", "--reason", "WHY"]));
                 commands
             }
@@ -166,7 +175,7 @@ mod tests {
         ];
         for (gate, words, checklist, parked, expected) in table {
             let open = fixture::open_gate(gate, words, checklist);
-            assert_eq!(paste.answers(&step, &open, parked), expected);
+            assert_eq!(paste.answers_to(&step, &open, parked, &[]), expected);
         }
     }
 

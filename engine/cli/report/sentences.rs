@@ -234,14 +234,16 @@ pub(super) fn question(
     paste: Option<&Paste>,
 ) -> Option<String> {
     let EventKind::GateOpened { step, prompt, .. } = &event.kind else { return None };
-    let gate = view.state.gates.get(&view.state.asked_about(step)?)?;
+    let index = view.state.asked_about(step)?;
+    let gate = view.state.gates.get(&index)?;
+    let asking = &view.plan.steps[index];
     let mut text = format!(
         "{} {} waits for a person: {}\n",
         styled(ATTENTION, signs.question),
         styled(STRONG, step),
         harmless(prompt)
     );
-    for command in paste.into_iter().flat_map(|paste| paste.answers(step, gate, false)) {
+    for command in paste.into_iter().flat_map(|paste| paste.answers(step, asking, gate, false)) {
         text.push_str(&format!("  {} {command}\n", signs.next));
     }
     Some(text)

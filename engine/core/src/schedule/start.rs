@@ -218,7 +218,7 @@ impl<'a> Starting<'a> {
         }
         match seat(self.plan, self.state, index, self.circumstances, self.seated) {
             Seat::Taken => {}
-            Seat::Later(event) => return self.events.extend(event),
+            Seat::Later(event) => return self.events.extend(event.map(|event| *event)),
         }
         match admit(self.plan, self.state, index, self.circumstances, self.wishes) {
             Entrance::Open(events) => self.events.extend(events),

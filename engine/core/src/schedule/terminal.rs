@@ -14,7 +14,7 @@ pub(super) enum Seat {
     /// It needs none, or can have it.
     Taken,
     /// Not yet; with the question that says so, where it isn't open already.
-    Later(Option<EventKind>),
+    Later(Option<Box<EventKind>>),
 }
 
 /// Asks for the terminal. `others`: another `interactive` step starts in this round.
@@ -30,7 +30,7 @@ pub(super) fn seat(
     }
     if circumstances.terminal == Terminal::Absent {
         let open = state.gates.contains_key(&step) || state.settled.contains_key(&step);
-        return Seat::Later((!open).then(|| gate::about_terminal(plan, state, step)));
+        return Seat::Later((!open).then(|| Box::new(gate::about_terminal(plan, state, step))));
     }
     let runs = || state.running.iter().any(|running| plan.steps[*running].action.is_interactive());
     if circumstances.terminal == Terminal::Busy || others || runs() {
