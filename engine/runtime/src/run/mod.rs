@@ -1,6 +1,7 @@
 //! Running a plan: the dispatcher, and what it starts.
 
 mod adopt;
+mod asking;
 mod check;
 mod conclude;
 mod dispatcher;
@@ -18,9 +19,12 @@ mod message;
 mod printed;
 mod process;
 mod record;
+mod recording;
 mod recover;
 mod session;
 mod signals;
+mod starting;
+mod stopping;
 mod surface;
 
 pub use adopt::{Edited, read_plan};

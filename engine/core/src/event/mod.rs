@@ -6,8 +6,6 @@
 //! changed. Events own their data and know nothing of the types that the
 //! engine works with inside.
 
-use std::fmt;
-
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +13,17 @@ use serde_json::Value;
 
 use crate::id::{RunId, StepId};
 use crate::moment::Moment;
+
+mod schema;
+#[cfg(test)]
+mod tests;
+mod undo;
+mod words;
+
+pub use schema::event_schema;
+pub use words::{
+    AheadAnswer, Evidence, Gate, GateField, Identity, LeakedProcess, Outcome, RunOutcome, Via, WaitingFor,
+};
 
 /// The version of the journal's format, recorded in `journal_opened`.
 pub const JOURNAL_FORMAT: u32 = 1;
@@ -32,249 +41,6 @@ pub struct Event {
     /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
-}
-
-/// How a step ended (`language.md` §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Done, and every expectation held.
-    Succeeded,
-    /// Exit status, signal, timeout, expectation, expiry or spawn error.
-    Failed,
-    /// A person said no.
-    Rejected,
-    /// `when` was false, `done_when` held, or an operator skipped it.
-    Skipped,
-    /// Something that it needs did not pass.
-    Blocked,
-    /// The run was stopped while it ran or before it started.
-    Cancelled,
-    /// It had started, the engine died, and how it ended is not known.
-    Interrupted,
-}
-
-impl Outcome {
-    /// The word in YAML, events and messages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Rejected => "rejected",
-            Self::Skipped => "skipped",
-            Self::Blocked => "blocked",
-            Self::Cancelled => "cancelled",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    /// What stands before the word in a sentence about a step: `it failed`, `it was skipped`.
-    #[must_use]
-    pub fn auxiliary(self) -> &'static str {
-        match self {
-            Self::Succeeded | Self::Failed => "",
-            Self::Rejected | Self::Skipped | Self::Blocked | Self::Cancelled | Self::Interrupted => "was ",
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// How a whole run ended: the first of these that applies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RunOutcome {
-    /// Somebody ended it with `runbook cancel`.
-    Cancelled,
-    /// A person rejected a gate.
-    Rejected,
-    /// A step failed.
-    Failed,
-    /// Every step passed.
-    Succeeded,
-}
-
-impl RunOutcome {
-    /// The word in events and messages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancelled => "cancelled",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-            Self::Succeeded => "succeeded",
-        }
-    }
-}
-
-impl fmt::Display for RunOutcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// What a question to a person is about. Every kind goes through the same
-/// opening, judging and closing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Gate {
-    /// A decision by people: `approve`.
-    Approve,
-    /// Work done by a person: `manual`.
-    Manual,
-    /// One of several options: `choose`.
-    Choose,
-    /// A yes/no question before a step: `ask`.
-    Ask,
-    /// What to do about a failed step.
-    Failure,
-    /// What to do about a step of which it isn't known how it ended.
-    Interrupted,
-    /// Whether to undo what was done.
-    Rollback,
-    /// What to do about an undo that failed.
-    Undo,
-    /// Whether to go on outside the window.
-    Window,
-    /// An `interactive` step could start, and nobody is at a terminal.
-    Terminal,
-}
-
-impl Gate {
-    /// The word in events and messages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Approve => "approve",
-            Self::Manual => "manual",
-            Self::Choose => "choose",
-            Self::Ask => "ask",
-            Self::Failure => "failure",
-            Self::Interrupted => "interrupted",
-            Self::Rollback => "rollback",
-            Self::Undo => "undo",
-            Self::Window => "window",
-            Self::Terminal => "terminal",
-        }
-    }
-}
-
-impl fmt::Display for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// By which way an answer came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Via {
-    /// Typed at the prompt of the run's own terminal.
-    Terminal,
-    /// By a command from another process.
-    Command,
-    /// Ahead of time, on the command line that started the run.
-    Ahead,
-    /// By an option of `resume`.
-    Resume,
-}
-
-/// How sure the engine is of who answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Identity {
-    /// The operating system's user that owns the answer's file.
-    User,
-    /// An SSH signature over the answer.
-    Signed,
-}
-
-/// An answer that was given together with the command that started the run, or took it on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AheadAnswer {
-    /// The gate's step.
-    pub step: StepId,
-    /// The word, as it would be typed at the prompt.
-    pub word: String,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// The user who gave it, where it was given when the run was taken on; else who started the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-}
-
-/// A process that outlived its step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct LeakedProcess {
-    /// Its process id at that time.
-    pub pid: u32,
-    /// Its command's name, or `pipe` where only the open output is known.
-    pub command: String,
-    /// Whether it was ended with the step; else it still ran.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub ended: bool,
-}
-
-/// A gate that a parked run waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct WaitingFor {
-    /// The step.
-    pub step: StepId,
-    /// What is asked.
-    pub gate: Gate,
-}
-
-/// A value that is asked for together with an answer.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct GateField {
-    /// Its type, as in a runbook: `string`, `integer`, `number`, `boolean`, `duration` or `list`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// What it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// A regular expression that matches the whole value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
-    /// The values that it may have; empty: any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub choices: Vec<String>,
-    /// What it is where nothing is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<Value>,
-    /// Whether it must be given.
-    pub required: bool,
-}
-
-/// A piece of evidence that was given with an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Evidence {
-    /// Free text.
-    Note {
-        /// The text.
-        text: String,
-    },
-    /// A link to somewhere else.
-    Link {
-        /// Its address.
-        url: String,
-    },
-    /// A file, copied into the run.
-    File {
-        /// Its name.
-        name: String,
-        /// Bytes.
-        size: u64,
-        /// Of its content, lower-case hex.
-        sha256: String,
-    },
 }
 
 /// What happened. The names of the variants in `snake_case` are the `kind` of
@@ -755,31 +521,6 @@ pub enum EventKind {
     },
 }
 
-/// The schema of a line of the journal, and of `--format json`: draft-07.
-#[must_use]
-pub fn event_schema() -> Value {
-    let kinds: Value = schemars::generate::SchemaSettings::draft07()
-        .into_generator()
-        .into_root_schema_for::<EventKind>()
-        .into();
-    let mut schema = kinds;
-    schema["title"] = "Event".into();
-    schema["description"] =
-        "One line of a run's journal. Fields and kinds may be added; those that are here stay as they are."
-            .into();
-    schema["type"] = "object".into();
-    schema["required"] = serde_json::json!(["seq", "at", "run", "kind"]);
-    schema["properties"] = serde_json::json!({
-        "seq": {"type": "integer", "minimum": 1, "description": "Position in the run's journal, without gaps."},
-        "at": {"type": "string", "format": "date-time", "description": "When it was decided; UTC with milliseconds."},
-        "run": {"type": "string", "description": "The run's id."},
-        "kind": {"type": "string", "description": "What happened."},
-        "prev": {"type": "string", "description": "The hash of the line before; 64 zeros in the very first."},
-        "hash": {"type": "string", "description": "SHA-256 over the bytes of this line before its last `,\"hash\"`."},
-    });
-    schema
-}
-
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -810,87 +551,6 @@ impl Event {
 }
 
 impl EventKind {
-    /// The start or end of an undo as that of a step: one set of rules for both.
-    #[must_use]
-    pub(crate) fn undo_as_step(&self) -> Option<Self> {
-        match self.clone() {
-            Self::UndoStarted { step, attempt, command, digest, boot, slot, why } => {
-                Some(Self::StepStarted { step, attempt, command, digest, boot, slot, why, until: None })
-            }
-            Self::UndoFinished {
-                step,
-                attempt,
-                outcome,
-                reason,
-                exit_code,
-                signal,
-                duration_ms,
-                log_sha256,
-                dropped_bytes,
-                recovered,
-                by,
-            } => Some(Self::StepFinished {
-                step,
-                attempt,
-                outcome,
-                reason,
-                exit_code,
-                signal,
-                duration_ms,
-                outputs: IndexMap::new(),
-                log_sha256,
-                dropped_bytes,
-                recovered,
-                by,
-                choice: None,
-                fields: IndexMap::new(),
-                values: IndexMap::new(),
-                warnings: Vec::new(),
-            }),
-            _ => None,
-        }
-    }
-
-    /// The start or end of a step as that of its undo; anything else stays as it is.
-    #[must_use]
-    pub fn of_undo(self) -> Self {
-        match self {
-            Self::StepStarted { step, attempt, command, digest, boot, slot, why, .. } => {
-                Self::UndoStarted { step, attempt, command, digest, boot, slot, why }
-            }
-            Self::AttemptReissued { step, attempt, slot, boot, .. } => {
-                Self::AttemptReissued { step, attempt, slot, boot, undo: true }
-            }
-            Self::StepFinished {
-                step,
-                attempt,
-                outcome,
-                reason,
-                exit_code,
-                signal,
-                duration_ms,
-                log_sha256,
-                dropped_bytes,
-                recovered,
-                by,
-                ..
-            } => Self::UndoFinished {
-                step,
-                attempt,
-                outcome,
-                reason,
-                exit_code,
-                signal,
-                duration_ms,
-                log_sha256,
-                dropped_bytes,
-                recovered,
-                by,
-            },
-            other => other,
-        }
-    }
-
     /// The step it is about, where it is about one.
     #[must_use]
     pub fn step(&self) -> Option<&StepId> {
@@ -931,50 +591,5 @@ impl EventKind {
             | Self::RunFinished { .. }
             | Self::Sealed { .. } => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_one_flat_object_with_its_kind() {
-        let event = Event {
-            seq: 7,
-            at: Moment::from_millis(1_795_314_600_123),
-            run: "20261122T023000-k3f9".parse().expect("a run id"),
-            kind: EventKind::StepFinished {
-                step: "smoke".parse().expect("a step id"),
-                attempt: 1,
-                outcome: Outcome::Failed,
-                reason: Some("exit 1".into()),
-                exit_code: Some(1),
-                signal: None,
-                duration_ms: 12,
-                outputs: IndexMap::new(),
-                log_sha256: None,
-                dropped_bytes: 0,
-                recovered: false,
-                by: Vec::new(),
-                choice: None,
-                fields: IndexMap::new(),
-                values: IndexMap::new(),
-                warnings: Vec::new(),
-            },
-        };
-        let line = serde_json::to_string(&event).expect("serializes");
-        assert_eq!(
-            line,
-            r#"{"seq":7,"at":"2026-11-22T02:30:00.123Z","run":"20261122T023000-k3f9","kind":"step_finished","step":"smoke","attempt":1,"outcome":"failed","reason":"exit 1","exit_code":1,"signal":null,"duration_ms":12,"outputs":{}}"#
-        );
-        assert_eq!(Event::from_json(&line).expect("reads back"), event);
-    }
-
-    #[test]
-    fn an_unknown_kind_is_an_error() {
-        let line =
-            r#"{"seq":1,"at":"2026-11-22T02:30:00.123Z","run":"20261122T023000-k3f9","kind":"teleported"}"#;
-        assert!(Event::from_json(line).is_err());
     }
 }
