@@ -165,3 +165,35 @@ steps:
     test.release();
     live.wait().exits(1).ends("failed");
 }
+
+/// The engine that told a step to end died before the step did: the next one asks about it, and doesn't take it for over.
+#[test]
+fn what_an_engine_that_died_had_told_to_end_is_asked_about() {
+    let test = TestEnvironment::with(
+        r#"
+steps:
+  - id: a
+    grace: 1m
+    run: |
+      trap 'echo told >> "$LEDGER"; while [ -e "$HOLD" ]; do sleep 0.02; done; exit 3' TERM
+      echo up >> "$LEDGER"
+      while true; do sleep 0.02; done
+  - {id: b, run: echo b >> "$LEDGER"}
+"#,
+    );
+    test.hold();
+    let mut live = test.spawn(&["run", "main"]);
+    let run = live.run_id();
+    eventually("the step", || (test.ledger() == ["up"]).then_some(()));
+    live.signal("TERM");
+    eventually("the word to end", || (test.ledger() == ["up", "told"]).then_some(()));
+    let _ = live.kill();
+    let resumed = test.spawn(&["resume", &run]);
+    eventually("the resume", || (test.journal(&run).kind("run_resumed").len() == 1).then_some(()));
+    test.release();
+    resumed.wait().exits(7);
+    assert_eq!(test.step_outcome(&run, "a"), "interrupted");
+    assert_eq!(test.ledger(), ["up", "told"]);
+    test.runbook(&["resume", &run, "--skip", "a=it was told to end"]).succeeds();
+    assert_eq!(test.ledger(), ["up", "told", "b"]);
+}

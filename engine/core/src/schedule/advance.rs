@@ -169,11 +169,20 @@ impl Deciding<'_, '_> {
     }
 
     /// The end of an attempt, told once only, and its declared retry.
-    fn finished(&mut self, step: usize, attempt: u32, result: AttemptResult) -> Result<(), IllegalEvent> {
+    fn finished(&mut self, step: usize, attempt: u32, mut result: AttemptResult) -> Result<(), IllegalEvent> {
         let runs =
             matches!(&self.state.steps[step].status, Status::Running(running) if running.number == attempt);
         if !runs || self.state.plan.steps[step].action.question().is_some() {
             return Ok(());
+        }
+        // What an engine before this one told to end: nothing of this run's life now ends it.
+        let ends = self.state.stopped.is_some()
+            || (self.state.cancel.is_some() && !self.state.plan.steps[step].is_added());
+        if let Some((outcome @ Outcome::Cancelled, reason)) = &mut result.failure
+            && !ends
+            && reason.starts_with("stopped")
+        {
+            *outcome = Outcome::Interrupted;
         }
         let jitter = result.jitter;
         self.record(end_of_attempt(&self.state.plan, step, attempt, result))?;
@@ -250,7 +259,8 @@ impl Deciding<'_, '_> {
             }
             Found::Ended(result) => {
                 let mut result = AttemptResult { recovered: true, ..*result };
-                let cut_off = result.signal.is_some() && matches!(result.failure, Some((Outcome::Failed, _)));
+                let ended = matches!(result.failure, Some((Outcome::Failed | Outcome::Cancelled, _)));
+                let cut_off = result.signal.is_some() && ended;
                 if was_ending && cut_off {
                     let ending = self.state.cancel.is_some() && !self.state.plan.steps[step].is_added();
                     let outcome = if ending { Outcome::Cancelled } else { Outcome::Interrupted };
