@@ -89,6 +89,34 @@ steps:
             "steps: [{id: a, run: exit 4},{id: b, run: echo b}]\nfinally: [{id: f, run: 'echo {{ steps.b.stdout }} {{ steps.a.exit_code }} {{ steps.b.outcome }}'}]",
             &["│ ‹steps.b.stdout: blocked› 4 blocked"],
         ),
+        fails(
+            "the reason is told behind a filter, too",
+            "steps: [{id: a, when: 'false', run: echo x},{id: b, when: steps.a.stdout | length > 5, run: echo x}]",
+            &["`steps.a.stdout` is not defined: the step was skipped"],
+        ),
+        Row {
+            arguments: &["run", "main", "-q"],
+            ..fails(
+                "output over 16 MiB can't be used",
+                "steps: [{id: a, run: \"head -c 17000000 /dev/zero | tr '\\\\0' x > long; cat long\"},{id: b, when: steps.a.stdout | length > 5, run: echo x}]",
+                &["`steps.a.stdout` is not defined", "16 MiB"],
+            )
+        },
+        fails(
+            "default stands for the last name",
+            "steps: [{id: a, run: 'echo {}'},{id: b, run: 'echo {{ steps.a.json.x.y | default(\"dd\") }}'}]",
+            &["(steps.a.json.x | default({})).y"],
+        ),
+        runs(
+            "so that is how to write it",
+            "steps: [{id: a, run: 'echo {}'},{id: b, run: 'echo {{ (steps.a.json.x | default({})).y | default(\"dd\") }} {{ steps.a.json.z | default(\"ee\") }}'}]",
+            &["│ dd ee"],
+        ),
+        refused(
+            "an outcome that there is not",
+            "steps: [{id: a, on_failure: warn, run: x},{id: b, when: steps.a.outcome == 'suceeded', run: x}]",
+            &["did you mean `succeeded`?"],
+        ),
         runs(
             "a dash is written _ or quoted",
             "steps: [{id: smoke-tests, run: echo s},{id: a, run: 'echo {{ steps.smoke_tests.stdout }}{{ steps[\"smoke-tests\"].stdout }}'}]",

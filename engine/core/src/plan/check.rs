@@ -8,6 +8,7 @@ use super::names::{Declared, Place, StepsInReach, gate_of};
 use super::report::Report;
 use crate::document::model::{Action, Choices, Options, ParamKind, ParamSpec};
 use crate::document::text::{Expression as Written, Text};
+use crate::event::Outcome;
 use crate::render::is_plain;
 use crate::template::{
     Comparison, Dialect, Expression, Reference, Scope, SecretUse, ShellScript, Template, Type,
@@ -165,6 +166,13 @@ impl Checker<'_> {
         };
         match path {
             ["params", name] => of_spec(self.declared.runbook.params.get(name)?),
+            ["steps", _, "outcome"] => Some(
+                [Outcome::Succeeded, Outcome::Failed, Outcome::Rejected, Outcome::Skipped, Outcome::Blocked]
+                    .into_iter()
+                    .chain([Outcome::Cancelled, Outcome::Interrupted])
+                    .map(|outcome| Text::new(outcome.as_str()))
+                    .collect(),
+            ),
             ["steps", id, "choice"] => {
                 let Action::Choose(choose) = &self.declared.steps[self.declared.step(id)?].action else {
                     return None;

@@ -121,7 +121,11 @@ impl Expression {
                 None => Ok(value),
             },
             Err(error) if error.kind() == ErrorKind::UndefinedError => Err(self.undefined(&evaluation)),
-            Err(error) => Err(self.failed(&error)),
+            // What a step doesn't have made a filter or operator fail: that it isn't there says more.
+            Err(error) => Err(match self.missed(&evaluation) {
+                Some((reference, miss)) => missing(reference.range.clone(), &reference.path, Some(&miss)),
+                None => self.failed(&error),
+            }),
         }
     }
 
@@ -194,6 +198,9 @@ impl Expression {
             .iter()
             .find(|reference| !reference.defaulted && evaluation.look_up(&reference.path).is_none());
         let Some(reference) = lost else {
+            if let Some(error) = self.missing_before_default(evaluation) {
+                return error;
+            }
             return RenderError::new(
                 self.whole(),
                 "undefined-value",
@@ -219,6 +226,24 @@ impl Expression {
             Some(help) => error.with_help(help),
             None => error,
         }
+    }
+
+    /// `| default(…)` catches the last name of a path only: says which one before it is missing.
+    fn missing_before_default(&self, evaluation: &Evaluation) -> Option<RenderError> {
+        self.analysis.references.iter().filter(|reference| reference.defaulted).find_map(|reference| {
+            let path = &reference.path;
+            let there = (1..path.len()).rev().find(|count| evaluation.look_up(&path[..*count]).is_some())?;
+            (there + 1 < path.len()).then(|| {
+                let (lost, rest) = path.split_at(there + 1);
+                let (lost, rest) = (dotted(lost), rest.join("."));
+                RenderError::new(
+                    reference.range.clone(),
+                    "undefined-value",
+                    format!("`{lost}` is not defined, and `default` stands for the last name only"),
+                )
+                .with_help(format!("write `({lost} | default({{}})).{rest} | default(…)`"))
+            })
+        })
     }
 
     fn failed(&self, error: &minijinja::Error) -> RenderError {

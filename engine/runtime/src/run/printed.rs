@@ -46,7 +46,7 @@ pub fn read_text(dir: &RunDir, step: &StepId, attempt: u32, stream: Stream) -> R
         .read_stream(wanted, USABLE_BYTES_MAX)
         .map_err(|error| format!("the output of {step} can't be read: {error}"))?;
     if read.truncated || read.dropped > 0 {
-        return Err(format!("the output of {step} is too long to be used in an expression"));
+        return Err(format!("the output of {step} is longer than 16 MiB, too long to be used in an expression"));
     }
     Ok(String::from_utf8_lossy(&read.bytes).into_owned())
 }
