@@ -43,7 +43,7 @@ fn runbook(needs: &[Option<BTreeSet<usize>>]) -> String {
             format!("needs: [{}], ", ids.join(", "))
         });
         let id = id(step);
-        let action = if step % REAL_EVERY == 0 {
+        let action = if step.is_multiple_of(REAL_EVERY) {
             format!("run: [sh, -c, 'echo {id} >> \"$LEDGER\"']")
         } else {
             "wait: 0s".to_owned()
@@ -101,7 +101,7 @@ fn in_right_order_at(max_parallel: usize) {
             Some(needed) => needed.iter().filter_map(|step| latest[*step]).max(),
             None => latest.iter().flatten().max().copied(),
         };
-        let own = (step % REAL_EVERY == 0).then(|| place[id(step).as_str()]);
+        let own = step.is_multiple_of(REAL_EVERY).then(|| place[id(step).as_str()]);
         if let (Some(own), Some(before)) = (own, before) {
             assert!(before < own, "{} stands before {}", id(step), ledger[before]);
         }

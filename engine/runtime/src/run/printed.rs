@@ -45,8 +45,15 @@ pub fn read_text(dir: &RunDir, step: &StepId, attempt: u32, stream: Stream) -> R
     let read = log
         .read_stream(wanted, USABLE_BYTES_MAX)
         .map_err(|error| format!("the output of {step} can't be read: {error}"))?;
-    if read.truncated || read.dropped > 0 {
-        return Err(format!("the output of {step} is longer than 16 MiB, too long to be used in an expression"));
+    if read.dropped > 0 {
+        return Err(format!(
+            "only a part of the output of {step} was kept, as its `log_limit` says: it can't be used in an expression"
+        ));
+    }
+    if read.truncated {
+        return Err(format!(
+            "the output of {step} is longer than 16 MiB, too long to be used in an expression"
+        ));
     }
     Ok(String::from_utf8_lossy(&read.bytes).into_owned())
 }
