@@ -96,6 +96,13 @@ impl Context {
         }
     }
 
+    /// The state directory for commands that somebody else is told: only the default is found by itself in every shell.
+    pub(crate) fn state_to_name(&self) -> Option<String> {
+        let state = self.state_dir().ok()?;
+        let default = self.environment.state_home.as_ref().map(|home| home.join("runbook"));
+        (default.as_ref() != Some(&state)).then(|| state.display().to_string())
+    }
+
     /// The store of runs.
     pub(crate) fn store(&self) -> Result<Store, CommandError> {
         Ok(Store::open(&self.state_dir()?)?)

@@ -330,6 +330,7 @@ pub(crate) fn surroundings<'o>(
         conduct: conduct(context),
         signals,
         xdg_runtime_dir: context.environment.runtime_dir.clone(),
+        state_directory: context.state_to_name(),
     })
 }
 

@@ -540,7 +540,9 @@ fn escalations_tell_who_is_waited_for_and_how_to_answer_once() {
     let run = test.runbook(&["run", "main"]).exits(3).run_id();
     let bodies = server.bodies();
     assert_eq!(bodies.len(), 1, "{bodies:?}");
-    for part in [run.as_str(), "Go?", &format!("runbook approve {run} gate")] {
+    // Whoever is told sits elsewhere, where this state directory isn't found by itself.
+    let command = format!("runbook approve {run} gate --state {}", test.state().display());
+    for part in [run.as_str(), "Go?", &command] {
         assert!(bodies[0].contains(part), "`{part}` is missing: {}", bodies[0]);
     }
     let journal = test.journal(&run);
@@ -629,4 +631,215 @@ steps:
     assert_eq!(steps[0]["escalate"], serde_json::json!([{"after": "15m", "notify": "lead"}]));
     assert_eq!(steps[1]["options"]["load"], "Traffic");
     assert_eq!((&steps[2]["ask"], &steps[2]["deadline"]), (&"Sure?".into(), &"1h".into()));
+}
+
+/// What fell due while no process lived is told at the next resume: all of it, and once.
+#[test]
+fn overdue_escalations_are_told_on_resume_and_once() {
+    let server = Server::start(|_| (200, String::new()));
+    let channel =
+        |name: &str| format!("  {name}: {{webhook: {{url: '{}'}}}}\n", server.url(&format!("/{name}")));
+    let project = format!("channels:\n{}{}{}", channel("lead"), channel("cto"), channel("ceo"));
+    let rungs = "[{after: 15m, notify: lead}, {after: 30m, notify: cto}, {after: 9h, notify: ceo}]";
+    let test = with_project(&project, &approval(&format!("escalate: {rungs}")))
+        .variable("RUNBOOK_TEST_ONLY_CLOCK", "2026-12-01T08:00:00Z");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    assert_eq!(server.request_count(), 0);
+    let later = test.variable("RUNBOOK_TEST_ONLY_CLOCK", "2026-12-01T09:00:00Z");
+    later.runbook(&["resume", &run]).exits(3);
+    let told = |test: &TestEnvironment| -> Vec<String> {
+        let journal = test.journal(&run);
+        let told = journal.of("escalated", "gate").into_iter();
+        told.map(|event| event["notify"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(told(&later), ["lead", "cto"]);
+    assert_eq!(server.request_count(), 2);
+    later.runbook(&["resume", &run]).exits(3);
+    assert_eq!((told(&later).len(), server.request_count()), (2, 2), "each is told once");
+    let last = later.variable("RUNBOOK_TEST_ONLY_CLOCK", "2026-12-01T18:00:00Z");
+    last.runbook(&["approve", &run, "--resume"]).succeeds();
+    assert_eq!(last.ledger(), ["after"]);
+}
+
+/// The end of a question counts from when it was asked, whoever lives meanwhile; an answer comes too late as well.
+#[test]
+fn a_gate_that_expired_while_the_run_was_parked_takes_no_answer() {
+    for (on_expiry, outcome) in [("reject", "rejected"), ("fail", "failed")] {
+        let test = TestEnvironment::with(&approval(&format!("expires: 30m, on_expiry: {on_expiry}")))
+            .variable("RUNBOOK_TEST_ONLY_CLOCK", "2026-12-01T08:00:00Z");
+        let run = test.runbook(&["run", "main"]).exits(3).run_id();
+        let late = test.variable("RUNBOOK_TEST_ONLY_CLOCK", "2026-12-01T08:31:00Z");
+        late.runbook(&["approve", &run]).exits(5).stderr_has("expired");
+        late.runbook(&["resume", &run]).whatever_status();
+        assert_eq!(late.step_outcome(&run, "gate"), outcome);
+        assert!(late.ledger().is_empty());
+        let again = late.runbook(&["resume", &run]).whatever_status();
+        assert_ne!(again.code(), 0, "{again}");
+        assert_eq!(late.journal(&run).of("gate_closed", "gate").len(), 1);
+    }
+}
+
+#[test]
+fn a_group_is_asked_about_and_timed_as_a_whole() {
+    let body = r#"
+steps:
+  - id: stage
+    ask: Do the whole stage?
+    deadline: 50ms
+    steps:
+      - {id: one, run: 'echo one >> "$LEDGER"'}
+      - {id: two, run: 'echo two >> "$LEDGER"; sleep 0.3'}
+  - {id: after, run: 'echo after >> "$LEDGER"'}
+"#;
+    let test = TestEnvironment::with(body);
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    assert!(test.ledger().is_empty());
+    assert_eq!(test.journal(&run).one("gate_opened", "stage")["gate"], "ask");
+    test.runbook(&["answer", &run, "stage", "yes", "--resume"]).succeeds();
+    assert_eq!(test.ledger(), ["one", "two", "after"]);
+    let journal = test.journal(&run);
+    assert_eq!(journal.of("gate_opened", "stage").len(), 1, "settled once, for all that is in it");
+    journal.one("deadline_passed", "stage");
+    let test = TestEnvironment::with(body);
+    test.runbook(&["run", "main", "--answer", "stage=no:not now"]).succeeds();
+    assert_eq!(test.ledger(), ["after"]);
+}
+
+/// Several people work on one list at once; everybody's part is recorded, and a file that somebody attaches is kept with its hash.
+#[test]
+fn two_people_tick_one_list_at_the_same_time() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - {id: list, manual: {prompt: Before, evidence: required, checklist: [a, b, c, d, e, f, g, h]}}\n  - {id: after, run: 'echo {{ steps.list.by }} >> \"$LEDGER\"'}\n",
+    );
+    let keys = signers(&test, "");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    // Evens and odds, and both of them the last.
+    let items = |numbers: [u32; 4]| numbers.map(|number| number.to_string());
+    let ticking: Vec<_> = [(items([1, 3, 5, 8]), &keys[0]), (items([2, 4, 6, 8]), &keys[1])]
+        .iter()
+        .flat_map(|(items, key)| {
+            items
+                .iter()
+                .map(|item| test.spawn(&["done", &run, "list", "--item", item, key]))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    for ticked in ticking {
+        ticked.wait().succeeds();
+    }
+    let ticks = test.journal(&run).of("gate_answered", "list").len();
+    assert_eq!(ticks, 7, "the last item was ticked once");
+    test.runbook(&["done", &run, "list", "--note", "x", &keys[0]]).exits(5).stderr_has("7 (g)");
+    test.runbook(&["done", &run, "list", "--all", &keys[0]]).exits(2).stderr_has("evidence");
+    test.runbook(&["done", &run, "list", "--all", "--attach", "nowhere.txt", &keys[0]]).exits(2);
+    test.write("proof.txt", "what I saw\n");
+    test.runbook(&["done", &run, "list", "--all", "--attach", "proof.txt", &keys[0], "--resume"]).succeeds();
+    // What is attached is the run's own from then on.
+    test.write("proof.txt", "something else\n");
+    let journal = test.journal(&run);
+    let answers = journal.of("gate_answered", "list");
+    let evidence = &answers.last().unwrap()["evidence"][0];
+    let sum = Command::new("sh").args(["-c", "printf 'what I saw\\n' | sha256sum"]).output().unwrap();
+    assert!(
+        String::from_utf8(sum.stdout).unwrap().starts_with(evidence["sha256"].as_str().unwrap()),
+        "{evidence}"
+    );
+    let kept: Vec<_> = test
+        .state_files()
+        .into_iter()
+        .filter(|path| std::fs::read(path).is_ok_and(|content| content == b"what I saw\n"))
+        .collect();
+    assert_eq!(kept.len(), 1, "{evidence}");
+    let by = journal.finished("list")["by"].clone();
+    assert_eq!(test.ledger().len(), 1);
+    assert!(
+        by.as_array().unwrap().contains(&"ana".into()) && by.as_array().unwrap().contains(&"bob".into()),
+        "{by}"
+    );
+    test.runbook(&["verify", &run]).succeeds();
+    let path = &kept[0];
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::write(path, "forged\n").unwrap();
+    test.runbook(&["verify", &run]).exits(1);
+}
+
+/// An agent of its own, ended with the test.
+struct Agent {
+    pid: u32,
+    socket: String,
+}
+
+impl Agent {
+    fn start(test: &TestEnvironment) -> Self {
+        let socket = test.outside("agent").display().to_string();
+        let output = Command::new("ssh-agent").args(["-s", "-a", &socket]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let pid = said.split("SSH_AGENT_PID=").nth(1).and_then(|rest| rest.split(';').next());
+        Self { pid: pid.unwrap().parse().unwrap(), socket }
+    }
+
+    fn add(&self, path: &str) {
+        let added = Command::new("ssh-add").args(["-q", path]).env("SSH_AUTH_SOCK", &self.socket).status();
+        assert!(added.unwrap().success());
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.pid.to_string()).status();
+    }
+}
+
+#[test]
+fn an_agent_signs_with_the_key_that_the_project_lists() {
+    let test = TestEnvironment::with(&approval("signed: true, from: [ana]"));
+    let keys = signers(&test, "");
+    let path = |key: &str| key.strip_prefix("--sign=").unwrap().to_owned();
+    let agent = Agent::start(&test);
+    let (stranger, _) = key(&test, "stranger");
+    agent.add(&stranger);
+    let test = test.variable("SSH_AUTH_SOCK", &agent.socket);
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    // Of the keys that it has, nobody's is listed; then somebody's who may not; then hers.
+    let refused = test.runbook(&["approve", &run, "--sign"]).whatever_status();
+    assert!(matches!(refused.code(), 2 | 5), "{refused}");
+    assert!(test.journal(&run).of("gate_answered", "gate").is_empty());
+    agent.add(&path(&keys[0]));
+    // The key itself is no longer needed.
+    std::fs::remove_file(path(&keys[0])).unwrap();
+    test.runbook(&["approve", &run, "--sign", "--reason", "by agent"]).succeeds();
+    let journal = test.journal(&run);
+    let answer = journal.one("gate_answered", "gate");
+    assert_eq!((&answer["by"], &answer["identity"]), (&"ana".into(), &"signed".into()));
+    test.runbook(&["verify", &run]).succeeds();
+    test.runbook(&["resume", &run]).succeeds();
+    assert_eq!(test.ledger(), ["after"]);
+}
+
+/// What is changed for another try is shown with what it was, and reaches the entries that are made of it; later steps have what is declared.
+#[test]
+fn retry_with_a_changed_variable_of_the_runbook_reaches_the_step() {
+    let test = TestEnvironment::new();
+    test.write(
+        "runbooks/main.yaml",
+        &format!(
+            r#"
+env: {{LEDGER: {}, HOST: db-1}}
+steps:
+  - id: flaky
+    env: {{PORT: "1", URL: "postgres://{{{{ env.HOST }}}}:{{{{ env.PORT }}}}"}}
+    on_failure: ask
+    run: 'echo "$HOST $URL" >> "$LEDGER"; [ "$HOST$PORT" = db-22 ]'
+  - {{id: after, run: 'echo "$HOST" >> "$LEDGER"'}}
+"#,
+            test.outside("ledger").display()
+        ),
+    );
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["answer", &run, "flaky", "retry", "--env", "HSOT=db-2"]).exits(2).stderr_has("HOST");
+    test.runbook(&["answer", &run, "flaky", "retry", "--env", "HOST=db-2", "--env", "PORT=2", "--resume"])
+        .succeeds()
+        .stdout_or_stderr_has("HOST=db-2 (was db-1), PORT=2 (was 1)");
+    assert_eq!(test.ledger(), ["db-1 postgres://db-1:1", "db-2 postgres://db-2:2", "db-1"]);
+    assert!(test.journal(&run).of("step_started", "flaky")[1]["why"].as_str().unwrap().contains("HOST=db-2"));
 }

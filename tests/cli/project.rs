@@ -94,3 +94,34 @@ fn mistakes_are_shown_in_the_file_that_has_them() {
     assert_eq!(places, ["runbooks/main.yaml:3 unknown-channel", "runbooks/project.yaml:3 undefined-name"]);
     test.runbook(&["run", "main"]).exits(2).stderr_has("did you mean `ops`?").stderr_has("project.yaml:3");
 }
+
+/// A mistake in what is shared is shown where it is, whichever command finds it.
+#[test]
+fn mistakes_of_the_project_are_shown_in_its_own_file() {
+    let project = "vars: {a: b}\n\n\ngroups: {ops: [ana]}\nchannels:\n  ops: {webhook: {url: 'http://h', json: {text: '{{ nope }}'}}}\n";
+    let body = "\nsteps:\n- {id: gate, approve: {prompt: Go?, from: ['group:opps']}}\n- {id: tell, notify: {channel: ops, message: m}}\n";
+    for command in ["run", "plan", "validate"] {
+        let test = TestEnvironment::with(body);
+        test.write("runbooks/project.yaml", project);
+        let code = if command == "validate" { 1 } else { 2 };
+        let shown = test.runbook(&[command, "main"]).exits(code);
+        let text = format!("{}{}", shown.stdout, shown.stderr);
+        for part in [
+            "runbooks/project.yaml:6:",
+            "ops: {webhook: {url: 'http://h', json: {text: '{{ nope }}'}}}",
+            "runbooks/main.yaml:4:",
+            "from: ['group:opps']",
+        ] {
+            assert!(text.contains(part), "{command}: `{part}` is missing in {text}");
+        }
+        let listed = test.runbook(&[command, "main", "--format", "json"]).exits(code).json();
+        let places: Vec<_> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|found| (found["file"].as_str().unwrap(), found["line"].as_u64().unwrap()))
+            .collect();
+        assert!(places.contains(&("runbooks/project.yaml", 6)), "{command}: {listed}");
+        assert!(places.contains(&("runbooks/main.yaml", 4)), "{command}: {listed}");
+    }
+}

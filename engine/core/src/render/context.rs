@@ -214,23 +214,31 @@ impl Sight<'_> {
         let mut rendered = self.environment_around()?;
         if let Some(step) = self.step {
             self.render_environment(&self.plan.steps[step].env, &mut rendered)?;
-            // A person gave other values when the step was tried again: data, no templates.
-            let given = &self.state.steps[self.plan.steps[step].undoes().unwrap_or(step)].env;
-            for (name, value) in given {
+            // Of a step inside a call also those that were declared around it.
+            for (name, value) in self.given().into_iter().flatten() {
                 rendered.insert(name.clone(), value.clone());
             }
         }
         Ok(rendered)
     }
 
-    /// Adds variables, each of which sees those before it.
+    /// The values that a person gave when the step was tried again: data, no templates.
+    fn given(&self) -> Option<&IndexMap<String, String>> {
+        let step = self.step?;
+        Some(&self.state.steps[self.plan.steps[step].undoes().unwrap_or(step)].env)
+    }
+
+    /// Adds variables, each of which sees those before it. One that a person changed is seen as changed.
     pub(super) fn render_environment(
         &self,
         entries: &IndexMap<String, String>,
         rendered: &mut IndexMap<String, String>,
     ) -> Result<(), String> {
+        let given = self.given();
         for (name, text) in entries {
-            let value = if text.contains("{{") {
+            let value = if let Some(given) = given.and_then(|given| given.get(name)) {
+                given.clone()
+            } else if text.contains("{{") {
                 let template = parse_template(text)?;
                 let mut context = self.base()?;
                 context.set_names("env", rendered.iter().map(|(n, v)| (n.clone(), Value::from(v.as_str()))));

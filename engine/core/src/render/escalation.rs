@@ -9,9 +9,18 @@ use crate::state::{OpenGate, RunState};
 use crate::template::quote_for_display;
 
 impl Texts {
-    /// The message of a rung of an escalation about a step: of its open question where it has one, else of the step itself.
+    /// The message of a rung of an escalation about a step: of its open question where it has one, else of the step itself. `state_directory`: where the
+    /// run is found, where whoever is told wouldn't find it by itself.
     #[must_use]
-    pub fn escalation(&self, plan: &Plan, state: &RunState, step: usize) -> Notification {
+    pub fn escalation(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        step: usize,
+        state_directory: Option<&str>,
+    ) -> Notification {
+        let option = state_directory.map(|path| format!(" --state {}", quote_for_display(path)));
+        let option = option.unwrap_or_default();
         let (run, id, runbook) = (self.facts.id.as_str(), &plan.steps[step].id, &plan.runbook);
         let (title, message) = match state.gates.get(&step) {
             Some(gate) => {
@@ -23,6 +32,7 @@ impl Texts {
                 for command in commands(run, id.as_str(), gate) {
                     message.push_str("\n  ");
                     message.push_str(&command);
+                    message.push_str(&option);
                 }
                 (format!("{runbook}: {id} waits for an answer"), message)
             }
@@ -30,8 +40,9 @@ impl Texts {
                 let late = if state.steps[step].deadline_passed { ", past its deadline" } else { "" };
                 let since = state.steps[step].started_at.or(state.steps[step].could_start_at);
                 let since = since.map(|at| format!(" since {at}")).unwrap_or_default();
-                let message =
-                    format!("{runbook} (run {run}): {id} is unfinished{since}{late}\n  runbook status {run}");
+                let message = format!(
+                    "{runbook} (run {run}): {id} is unfinished{since}{late}\n  runbook status {run}{option}"
+                );
                 (format!("{runbook}: {id} is unfinished"), message)
             }
         };

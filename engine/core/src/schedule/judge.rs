@@ -172,7 +172,11 @@ fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refu
         Status::Ended(outcome) if kind.is_some() => Refusal::not_allowed(format!(
             "`{id}` is decided already: {outcome}{}",
             match state.steps[step].result.by.as_slice() {
-                [] => String::new(),
+                [] => match &state.steps[step].result.reason {
+                    // Nobody's word but the clock's.
+                    Some(reason) if reason.starts_with("expired") => format!(", {reason}"),
+                    _ => String::new(),
+                },
                 by => format!(" by {}", by.join(", ")),
             }
         )),

@@ -197,6 +197,18 @@ impl RunState {
             (Gate::Failure | Gate::Interrupted, "retry") => {
                 step.attempts_in_round = 0;
                 step.fresh = plan.steps[i].is_container();
+                let was = |name: &String| {
+                    let known = step.env.get(name).or_else(|| plan.steps[i].env.get(name));
+                    known.or_else(|| plan.env.get(name)).cloned()
+                };
+                let changed: Vec<String> = decided
+                    .iter()
+                    .flat_map(|answer| &answer.env)
+                    .map(|(name, value)| match was(name) {
+                        Some(was) => format!("{name}={value} (was {was})"),
+                        None => format!("{name}={value}"),
+                    })
+                    .collect();
                 if let Some(answer) = &decided {
                     step.env.extend(answer.env.clone());
                 }
@@ -205,8 +217,6 @@ impl RunState {
                         Via::Resume => "resume --retry",
                         Via::Terminal | Via::Command | Via::Ahead => "answered retry",
                     };
-                    let changed: Vec<String> =
-                        answer.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
                     let with = if changed.is_empty() {
                         String::new()
                     } else {

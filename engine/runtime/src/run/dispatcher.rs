@@ -142,6 +142,8 @@ pub(super) struct Dispatcher<'o> {
     pub(super) conduct: Conduct,
     pub(super) boot: String,
     pub(super) user: String,
+    /// Where the run is found, where that isn't the default.
+    pub(super) state_directory: Option<String>,
     pub(super) tasks: HashMap<usize, Task>,
     pub(super) backgrounds: HashMap<usize, (Control, bool)>,
     pub(super) concluded: HashMap<usize, Conclusion>,
@@ -205,6 +207,8 @@ pub(super) struct Parts<'o> {
     pub boot: String,
     /// Who runs it.
     pub user: String,
+    /// Where it is found, where that isn't the default.
+    pub state_directory: Option<String>,
     /// What the process gets.
     pub signals: UnboundedReceiver<Signal>,
     /// Processes of interrupted steps that still run.
@@ -273,6 +277,7 @@ impl<'o> Dispatcher<'o> {
             conduct: parts.conduct,
             boot: parts.boot,
             user: parts.user,
+            state_directory: parts.state_directory,
             tasks: HashMap::new(),
             backgrounds: HashMap::new(),
             concluded: HashMap::new(),

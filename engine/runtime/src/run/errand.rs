@@ -306,7 +306,8 @@ impl Dispatcher<'_> {
     /// Tells the channel of an escalation who is waited for, and how to answer.
     pub(super) fn escalate(&mut self, id: &StepId, channel: &str) {
         let Some(step) = self.state.index_of(id) else { return };
-        let notification = self.texts.escalation(&self.state.plan, &self.state, step);
+        let elsewhere = self.state_directory.as_deref();
+        let notification = self.texts.escalation(&self.state.plan, &self.state, step, elsewhere);
         self.tell_aside(step, channel, &notification);
     }
 

@@ -264,6 +264,8 @@ pub struct Surroundings<'o> {
     pub signals: tokio::sync::mpsc::UnboundedReceiver<super::dispatcher::Signal>,
     /// `$XDG_RUNTIME_DIR`.
     pub xdg_runtime_dir: Option<PathBuf>,
+    /// The state directory as it is to be named to others, who wouldn't find it by themselves.
+    pub state_directory: Option<String>,
 }
 
 /// Reads the plan's secrets, all before anything runs.
@@ -449,8 +451,16 @@ impl Held {
         first: Vec<Input>,
         recovery: Recovery,
     ) -> Result<Ending, SessionError> {
-        let Surroundings { helper, store, observer, operator, conduct, signals, xdg_runtime_dir } =
-            surroundings;
+        let Surroundings {
+            helper,
+            store,
+            observer,
+            operator,
+            conduct,
+            signals,
+            xdg_runtime_dir,
+            state_directory,
+        } = surroundings;
         let texts = texts_of(&self.dir, &self.state);
         let runtime_dir =
             keeper::runtime_directory(xdg_runtime_dir.as_deref()).map_err(SessionError::RuntimeDirectory)?;
@@ -477,6 +487,7 @@ impl Held {
             conduct,
             boot: keeper::boot_id().map_err(SessionError::Boot)?,
             user: current_user(),
+            state_directory,
             signals,
             survivors: recovery.survivors,
             claims: recovery.claims,

@@ -13,7 +13,7 @@ use super::run_directory::RunDir;
 /// The largest file that is kept as evidence, in bytes.
 pub const EVIDENCE_BYTES_MAX: u64 = 64 << 20;
 /// The folder of such files among a run's artifacts.
-const EVIDENCE: &str = "evidence";
+pub(super) const EVIDENCE: &str = "evidence";
 
 /// Why a file can't be kept.
 #[derive(Debug, thiserror::Error)]

@@ -8,13 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 use indexmap::IndexMap;
-use runbook_core::event::{Event, EventKind, Gate, Identity, Outcome};
+use runbook_core::event::{Event, EventKind, Evidence, Gate, Identity, Outcome};
 use runbook_core::id::StepId;
 use runbook_core::plan::{People, Plan};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
+use super::evidence::EVIDENCE;
 use super::files::Directory;
 use super::inbox::{self, FileName, Request};
 use super::run_directory::{ARTIFACTS, ENVIRONMENT, INBOX, LOGS, PLAN, RunDir, former_plan, log_name};
@@ -231,7 +232,10 @@ impl Check<'_> {
                 EventKind::GateOpened { step, gate: Gate::Choose, words, .. } => {
                     options.insert(step, words);
                 }
-                EventKind::GateAnswered { step, answer, by, identity, file: Some(file), .. } => {
+                EventKind::GateAnswered {
+                    step, answer, by, identity, file: Some(file), evidence, ..
+                } => {
+                    self.evidence(evidence);
                     let recorded = Recorded {
                         step,
                         word: answer,
@@ -244,6 +248,20 @@ impl Check<'_> {
                     }
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// The files that were given with an answer.
+    fn evidence(&mut self, given: &[Evidence]) {
+        for evidence in given {
+            let Evidence::File { sha256, .. } = evidence else { continue };
+            let path = format!("{ARTIFACTS}/{EVIDENCE}/{sha256}");
+            let artifacts = self.dir.directory().subdirectory(ARTIFACTS);
+            match artifacts.and_then(|artifacts| artifacts.subdirectory(EVIDENCE)) {
+                Ok(folder) => self.content(&folder, sha256, &path, sha256),
+                Err(error) if error.is_missing() => self.problem(path, "is missing"),
+                Err(error) => self.problem(path, format!("can't be checked: {error}")),
             }
         }
     }
