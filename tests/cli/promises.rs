@@ -209,6 +209,19 @@ fn what_is_offered_as_an_answer_is_one() {
     test.runbook(&["done", &run, "m", "--all", "--note", "TEXT", "--resume"]).succeeds();
 }
 
+/// Items stand where their step does, though they are only known in the run.
+#[test]
+fn status_lists_items_below_their_step() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - {id: each, for_each: [x, y], run: 'true'}\n  - {id: stage, steps: [{id: in, run: 'true'}]}\n  - {id: last, run: 'true'}\nfinally:\n  - {id: tell, run: 'true'}\n",
+    );
+    test.runbook(&["run", "main"]).succeeds();
+    let status = test.runbook(&["status", "last", "--format", "json"]).succeeds().json();
+    let ids: Vec<&str> =
+        status["steps"].as_array().unwrap().iter().map(|step| step["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["each", "each[0]", "each[1]", "stage", "stage.in", "last", "tell"]);
+}
+
 /// cli: at a terminal the running steps are live lines with elapsed time and the usual duration from history.
 #[test]
 fn live_lines_tell_elapsed_and_usual_time_while_output_comes() {

@@ -3,6 +3,7 @@
 use clap::Args;
 use runbook_core::event::Outcome;
 use runbook_core::moment::Moment;
+use runbook_core::plan::{Plan, Step};
 use runbook_core::state::Status;
 use runbook_runtime::run::{self, Opened, View};
 use runbook_runtime::store::{Standing, Summary, lock, summarize};
@@ -72,12 +73,22 @@ fn word(opened: &Opened, index: usize, is_held: bool) -> &'static str {
     }
 }
 
+/// The steps as they are read: each followed by what it holds, also by items that are only known since the run knows them.
+fn in_order(plan: &Plan) -> Vec<(usize, &Step)> {
+    let mut steps: Vec<(usize, &Step)> = plan.declared().collect();
+    steps.sort_by_cached_key(|(index, _)| {
+        let mut path: Vec<usize> = plan.containers_of(*index).collect();
+        path.reverse();
+        path.push(*index);
+        path
+    });
+    steps
+}
+
 /// The shape of `cli.md`.
 fn to_json(summary: &Summary, opened: &Opened, is_held: bool) -> Value {
-    let steps: Vec<Value> = opened
-        .state
-        .plan
-        .declared()
+    let steps: Vec<Value> = in_order(&opened.state.plan)
+        .into_iter()
         .map(|(index, step)| {
             let known = &opened.state.steps[index];
             let is_over = known.outcome().is_some() && known.result.attempt > 0;
@@ -132,7 +143,7 @@ impl Sheet<'_> {
         let columns =
             steps.iter().map(|step| step.id.as_str().width()).max().unwrap_or(0).min(self.width / 3);
         let mut text = String::new();
-        for (index, step) in self.opened.state.plan.declared() {
+        for (index, step) in in_order(&self.opened.state.plan) {
             let known = &self.opened.state.steps[index];
             let word = word(self.opened, index, self.is_held);
             let (sign, colour) = match known.outcome() {
