@@ -349,9 +349,9 @@ fn whoever_leaves_a_question_decides_nothing() {
         for how in ["ctrl-c", "ctrl-d"] {
             let (test, mut terminal) = kind.asked(&[]);
             if how == "ctrl-c" {
-                terminal.press_ctrl_c()
+                terminal.press_ctrl_c();
             } else {
-                terminal.press_ctrl_d()
+                terminal.press_ctrl_d();
             }
             let (code, shown) = terminal.finish();
             assert_eq!(code, kind.unanswered, "{} {how}: {shown}", kind.name);
