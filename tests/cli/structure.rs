@@ -366,3 +366,29 @@ steps:
     assert_eq!(journal.kind("items").len(), 1);
     assert_eq!(journal.of("step_started", "each").len(), 1);
 }
+
+/// A gate of an item is answered ahead by its index.
+#[test]
+fn gates_of_items_are_answered_ahead_by_index() {
+    let test = TestEnvironment::with(
+        r#"
+steps:
+  - {id: go, for_each: [x, y], approve: {prompt: 'Send {{ item }}?'}}
+  - id: stage
+    for_each: [p]
+    steps:
+      - {id: sure, manual: 'Look at {{ item }}'}
+      - {id: act, run: 'echo {{ item }} >> "$LEDGER"'}
+"#,
+    );
+    let ahead = ["--approve", "go[0]=seen", "--approve", "go[1]=seen", "--answer", "stage[0].sure=done"];
+    test.runbook(&[&["run", "main"][..], &ahead].concat()).succeeds();
+    assert_eq!(test.ledger(), ["p"]);
+    let refused = test.runbook(&["run", "main", "--approve", "go=seen"]).exits(2);
+    assert!(refused.stderr.contains("go[0]"), "{refused}");
+    test.runbook(&["run", "main", "--approve", "go[x]=seen"]).exits(2);
+    test.runbook(&["run", "main", "--answer", "stage[0].act=done"]).exits(2);
+    // Short of an item the run parks.
+    let parked = test.runbook(&["run", "main", "--approve", "go[0]=seen"]).exits(3);
+    assert!(parked.stderr.contains("go[1]"), "{parked}");
+}

@@ -14,6 +14,7 @@ use runbook_runtime::capture::{CaptureLog, Follower, Frame, Stream};
 use runbook_runtime::journal;
 use runbook_runtime::run::{self, Observer as _, View};
 use runbook_runtime::store::{RunDir, Watch, lock};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Format, Patience};
 use crate::console::{ATTENTION, DIM, STRONG, styled};
@@ -42,10 +43,12 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     let dir = store.run(&store.resolve(&options.run)?)?;
     let context = onlooker(context);
     block_on(async {
+        // Before anything is shown: who sees something may press Ctrl-C.
+        let mut interrupt = signal(SignalKind::interrupt())
+            .map_err(|error| CommandError::store("Ctrl-C can't be listened for").with_cause(&error))?;
         let mut view = Viewer::open(&context, &dir, &options.run)?;
         let mut changes = Watch::journal(&dir);
         let mut time = tokio::time::interval(LOOK_EVERY);
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
             // Asked first: what is written after that is seen in the next round, and after the last there is none.
             let is_over = lock::is_held(&dir)?.is_none();
@@ -55,7 +58,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
                 return Ok(exit_code::SUCCEEDED);
             }
             tokio::select! {
-                _ = &mut interrupt => {
+                _ = interrupt.recv() => {
                     view.leave();
                     return Ok(exit_code::INTERRUPTED);
                 }

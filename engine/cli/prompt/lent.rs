@@ -4,18 +4,17 @@ use std::fs::{File, OpenOptions};
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::pin::Pin;
 
 use runbook_runtime::keeper::{CommandTerminal, Modes, OperatorTerminal, TERMINAL_RESET, watch};
 use runbook_runtime::run::Lent;
-use rustix::fs::OFlags;
 use rustix::termios::{
     OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::keyboard::Keyboard;
 use crate::report::Held;
 
 /// How much is read of what is typed, or pasted, before it is passed on.
@@ -24,7 +23,7 @@ const TYPED: usize = 4096;
 /// The operator's terminal, lent.
 pub(super) struct LentTerminal {
     /// For reading, without blocking.
-    keyboard: AsyncFd<OwnedFd>,
+    keyboard: Keyboard,
     /// For writing.
     screen: File,
     command: AsyncFd<OwnedFd>,
@@ -46,16 +45,12 @@ impl LentTerminal {
     /// # Errors
     /// Where there is no terminal.
     pub(super) fn open(command: &CommandTerminal, held: Held) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let screen = options.read(true).write(true).open("/dev/tty")?;
-        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-        // Opened anew: without blocking is how this one is read, and not the terminal of everybody.
-        let keyboard = options.write(false).custom_flags(nonblocking).open("/dev/tty")?;
+        let screen = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         let before = tcgetattr(&screen)?;
         let mut lent = before.clone();
         lent.make_raw();
         let terminal = Self {
-            keyboard: watch(keyboard.into())?,
+            keyboard: Keyboard::open()?,
             command: watch(command.master.try_clone()?)?,
             before,
             lent,
@@ -80,21 +75,14 @@ impl LentTerminal {
     }
 
     async fn carry_typed(&mut self) {
+        let mut buffer = [0; TYPED];
         loop {
             let waiting = !self.typed.is_empty();
             tokio::select! {
-                ready = self.keyboard.readable(), if !waiting => {
-                    let Ok(mut ready) = ready else { return };
-                    let mut buffer = [0; TYPED];
-                    match ready.try_io(|keyboard| Ok(rustix::io::read(keyboard.get_ref(), &mut buffer)?)) {
-                        // The end of a terminal is its hang-up: raw ones have no other.
-                        Ok(Ok(0)) => return,
-                        Ok(Ok(length)) => self.typed.extend_from_slice(&buffer[..length]),
-                        Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Ok(Err(_)) => return,
-                        Err(_would_block) => {}
-                    }
-                }
+                read = self.keyboard.read(&mut buffer), if !waiting => match read {
+                    Some(length) => self.typed.extend_from_slice(&buffer[..length]),
+                    None => return,
+                },
                 ready = self.command.writable(), if waiting => {
                     let Ok(mut ready) = ready else { return };
                     match ready.try_io(|command| Ok(rustix::io::write(command.get_ref(), &self.typed)?)) {

@@ -1,13 +1,15 @@
 //! The controlling terminal: a line at a time, typed and corrected, with Ctrl-C and Ctrl-D as keys.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::time::Duration;
 
-use crossterm::event::{Event, EventStream, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use futures_util::StreamExt as _;
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::keyboard::Keyboard;
+use super::keys::{Decoder, Key};
 
 /// The longest line that is taken, in bytes: a reason, not a document.
 const LINE_BYTES_MAX: usize = 4096;
@@ -27,7 +29,11 @@ pub(super) enum Typed {
 pub(super) struct Terminal {
     tty: File,
     before: Termios,
-    events: EventStream,
+    keyboard: Keyboard,
+    decoder: Decoder,
+    /// Typed, and not yet read.
+    keys: VecDeque<Key>,
+    resized: Signal,
     /// Something stands on the current line.
     is_dirty: bool,
 }
@@ -46,11 +52,16 @@ impl Terminal {
         raw.output_modes = before.output_modes;
         raw.local_modes.remove(LocalModes::ISIG);
         tcsetattr(&tty, OptionalActions::Now, &raw)?;
-        let terminal = Self { tty, before, events: EventStream::new(), is_dirty: false };
+        let terminal = Self {
+            tty,
+            before,
+            keyboard: Keyboard::open()?,
+            decoder: Decoder::default(),
+            keys: VecDeque::new(),
+            resized: signal(SignalKind::window_change())?,
+            is_dirty: false,
+        };
         tcflush(&terminal.tty, QueueSelector::IFlush)?;
-        while crossterm::event::poll(Duration::ZERO).unwrap_or(false) {
-            let _ = crossterm::event::read();
-        }
         Ok(terminal)
     }
 
@@ -64,21 +75,21 @@ impl Terminal {
     /// Reads a line behind a prompt.
     pub(super) async fn line(&mut self, prompt: &str) -> Typed {
         let mut line = Line::default();
-        self.draw(prompt, &line);
         self.is_dirty = true;
+        let mut buffer = [0; 256];
         loop {
-            let key = match self.events.next().await {
-                Some(Ok(Event::Key(key))) if key.kind != KeyEventKind::Release => key,
-                Some(Ok(Event::Resize(..))) => {
-                    self.draw(prompt, &line);
-                    continue;
+            while let Some(key) = self.keys.pop_front() {
+                if let Some(typed) = line.press(key) {
+                    return self.end(typed);
                 }
-                Some(Ok(_)) => continue,
-                Some(Err(_)) | None => return self.end(Typed::End),
-            };
-            match line.press(key) {
-                Some(typed) => return self.end(typed),
-                None => self.draw(prompt, &line),
+            }
+            self.draw(prompt, &line);
+            tokio::select! {
+                read = self.keyboard.read(&mut buffer) => match read {
+                    Some(length) => self.keys.extend(self.decoder.keys(&buffer[..length])),
+                    None => return self.end(Typed::End),
+                },
+                Some(()) = self.resized.recv() => {}
             }
         }
     }
@@ -115,36 +126,23 @@ struct Line {
 
 impl Line {
     /// Takes a key; what was typed, when it is complete.
-    fn press(&mut self, key: KeyEvent) -> Option<Typed> {
-        let with = |modifier| key.modifiers.contains(modifier);
-        match key.code {
-            KeyCode::Char(letter) if with(KeyModifiers::CONTROL) => match letter {
-                'c' => return Some(Typed::Interrupt),
-                'd' if self.text.is_empty() => return Some(Typed::End),
-                // Raw terminals send Enter as Ctrl-M, programs that type for people as Ctrl-J.
-                'j' | 'm' => return Some(Typed::Line(std::mem::take(&mut self.text))),
-                'u' => self.text.clear(),
-                'w' => {
-                    let kept = self.text.trim_end().rfind(' ').map_or(0, |space| space + 1);
-                    self.text.truncate(kept);
-                }
-                'h' => {
-                    self.text.pop();
-                }
-                _ => {}
-            },
-            KeyCode::Enter => return Some(Typed::Line(std::mem::take(&mut self.text))),
-            KeyCode::Backspace => {
+    fn press(&mut self, key: Key) -> Option<Typed> {
+        match key {
+            Key::Interrupt => return Some(Typed::Interrupt),
+            Key::End if self.text.is_empty() => return Some(Typed::End),
+            Key::Enter => return Some(Typed::Line(std::mem::take(&mut self.text))),
+            Key::EraseLine => self.text.clear(),
+            Key::EraseWord => {
+                let kept = self.text.trim_end().rfind(' ').map_or(0, |space| space + 1);
+                self.text.truncate(kept);
+            }
+            Key::Backspace => {
                 self.text.pop();
             }
-            KeyCode::Char(character)
-                if !with(KeyModifiers::ALT)
-                    && !character.is_control()
-                    && self.text.len() + character.len_utf8() <= LINE_BYTES_MAX =>
-            {
+            Key::Character(character) if self.text.len() + character.len_utf8() <= LINE_BYTES_MAX => {
                 self.text.push(character);
             }
-            _ => {}
+            Key::Character(_) | Key::End => {}
         }
         None
     }
@@ -171,41 +169,26 @@ impl Line {
 mod tests {
     use super::*;
 
-    fn typed(keys: &[KeyEvent]) -> (Option<Typed>, String) {
+    fn typed(bytes: &[u8]) -> Option<Typed> {
         let mut line = Line::default();
-        let result = keys.iter().find_map(|key| line.press(*key));
-        (result, line.text)
-    }
-
-    fn text(text: &str) -> Vec<KeyEvent> {
-        text.chars().map(|c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)).collect()
-    }
-
-    fn control(letter: char) -> KeyEvent {
-        KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL)
+        Decoder::default().keys(bytes).into_iter().find_map(|key| line.press(key))
     }
 
     #[test]
     fn keys_make_a_line() {
-        let key = |code| KeyEvent::new(code, KeyModifiers::NONE);
-        let table = [
-            ([text("appr"), vec![key(KeyCode::Enter)]].concat(), Some(Typed::Line("appr".into()))),
-            (
-                [text("x"), vec![key(KeyCode::Backspace)], text("ja"), vec![control('j')]].concat(),
-                Some(Typed::Line("ja".into())),
-            ),
-            ([text("one two"), vec![control('w'), control('m')]].concat(), Some(Typed::Line("one ".into()))),
-            (
-                [text("one"), vec![control('u'), key(KeyCode::Enter)]].concat(),
-                Some(Typed::Line(String::new())),
-            ),
-            (vec![control('c')], Some(Typed::Interrupt)),
-            (vec![control('d')], Some(Typed::End)),
-            ([text("x"), vec![control('d')]].concat(), None),
-            (vec![key(KeyCode::Up), key(KeyCode::Tab)], None),
+        let line = |text: &str| Some(Typed::Line(text.into()));
+        let table: [(&[u8], Option<Typed>); 8] = [
+            (b"appr\r", line("appr")),
+            (b"x\x7fja\n", line("ja")),
+            (b"one two\x17\r", line("one ")),
+            (b"one\x15\r", line("")),
+            (b"\x03", Some(Typed::Interrupt)),
+            (b"\x04", Some(Typed::End)),
+            (b"x\x04", None),
+            (b"\x1b[A\t", None),
         ];
-        for (keys, expected) in table {
-            assert_eq!(typed(&keys).0, expected, "{keys:?}");
+        for (bytes, expected) in table {
+            assert_eq!(typed(bytes), expected, "{bytes:?}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::may;
 use super::unwind::undoable;
 use crate::event::{AheadAnswer, Gate, Identity, Outcome, RunOutcome, Via};
 use crate::id::StepId;
-use crate::plan::{EvidenceRule, OnFailure, Options, Plan, Question, ROLLBACK, Role, Step};
+use crate::plan::{Action, EvidenceRule, OnFailure, Options, Plan, Question, ROLLBACK, Role, Step};
 use crate::state::{RunState, Status};
 
 /// The options of `resume` that decide about steps.
@@ -299,20 +299,21 @@ fn check_ahead_of(
 ) -> Result<(), Refusal> {
     for (position, answer) in answers.iter().enumerate() {
         let id = &answer.step;
-        let question = || plan.steps.iter().position(|step| step.role == Role::Rollback && step.id == *id);
-        let Some(step) = plan.index_of(id).or_else(question) else {
+        let question = || plan.steps.iter().find(|step| step.role == Role::Rollback && step.id == *id);
+        let declared = plan.index_of(id).map(|step| &plan.steps[step]);
+        let Some(step) = declared.or_else(question).or_else(|| of_item(plan, id)) else {
             return Err(Refusal::usage(format!("the runbook has no step `{id}`")));
         };
-        if let Some(words) = words_beside(&plan.steps[step], &answer.word) {
+        if let Some(words) = words_beside(step, &answer.word) {
             check_word(id, &answer.word, words)?;
             check_reason(id, if id.as_str() == ROLLBACK { Gate::Rollback } else { Gate::Failure }, answer)?;
             continue;
         }
-        let Some((gate, question)) = meant(&plan.steps[step], &answer.word) else {
-            return Err(Refusal::usage(format!(
-                "`{id}` asks nothing: it is a `{}` step",
-                plan.steps[step].action.kind()
-            )));
+        let Some((gate, question)) = meant(step, &answer.word) else {
+            return Err(Refusal::usage(match &step.action {
+                Action::Each(_) => format!("`{id}` asks once for each item: name it, as in `{id}[0]`"),
+                action => format!("`{id}` asks nothing: it is a `{}` step", action.kind()),
+            }));
         };
         if let Some(words) = known_words(gate, question) {
             check_word(id, &answer.word, &words)?;
@@ -336,6 +337,28 @@ fn check_ahead_of(
         }
     }
     Ok(())
+}
+
+/// The step that an id with indexes means, which only the run makes: `deploy[1]`, `stage[0].check`.
+fn of_item<'p>(plan: &'p Plan, id: &StepId) -> Option<&'p Step> {
+    fn find<'p>(steps: &'p [Step], id: &str) -> Option<&'p Step> {
+        steps.iter().find_map(|step| match &step.action {
+            Action::Each(each) => each
+                .body
+                .iter()
+                .find(|inner| inner.id.as_str() == id && !matches!(inner.action, Action::Each(_)))
+                .or_else(|| find(&each.body, id)),
+            _ => None,
+        })
+    }
+    let mut plain = String::new();
+    for (position, part) in id.as_str().split('[').enumerate() {
+        plain.push_str(match part.split_once(']') {
+            Some((index, rest)) if position > 0 && index.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+            _ => part,
+        });
+    }
+    if plain == id.as_str() { None } else { find(&plan.steps, &plain) }
 }
 
 /// The question that a word ahead of time is meant for: the one before the step, where it is one of its words, else the step's own.
