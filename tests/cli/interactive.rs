@@ -511,7 +511,8 @@ fn su_gives_a_shell_with_job_control() {
     );
     let mut terminal = at_terminal(&test, &["run", "main"]);
     terminal.await_text("nobody@");
-    terminal.type_line("id -u''n; sleep 300");
+    // One job, so that there is no moment between two of them at which the key reaches neither.
+    terminal.type_line("sh -c \"id -u''n; exec sleep 300\"");
     terminal.await_text("nobody\r\n");
     // Ctrl-C ends what runs in the foreground of that shell, and not the shell.
     terminal.press_ctrl_c();
