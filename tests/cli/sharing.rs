@@ -140,3 +140,52 @@ fn what_is_in_use_or_unknown_is_not_shared() {
     test.runbook(&["init", "--shared-state", GROUP]).exits(6).stderr_has("is in use");
     assert_eq!(test.state().metadata().unwrap().mode() & 0o7777, 0o700);
 }
+
+/// Two members make a quorum. One of them twice does not, not even by a copy of an answer, and none answers in another's name.
+#[test]
+fn a_quorum_is_of_two_users_and_nobody_answers_for_another() {
+    let body = "steps:\n  - {id: gate, approve: {prompt: Go on?, quorum: 2, self: true}}\n  - {id: after, run: 'id -un >> \"$LEDGER\"'}\n";
+    let Some(test) = shared(body) else { return };
+    let run = run_as(&test, ONE, &["run", "main"]).exits(3).run_id();
+    run_as(&test, OTHER, &["approve", &run]).succeeds();
+    run_as(&test, OTHER, &["approve", &run, "--resume"]).whatever_status();
+    let inbox = test.run_folder(&run).join("inbox");
+    let answer = std::fs::read_dir(&inbox)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("\"approve\"")))
+        .expect("the answer is a file");
+    assert_eq!(answer.metadata().unwrap().uid(), uid(OTHER));
+    // A name like the answer's, of a later moment.
+    let name = answer.file_name().unwrap().to_str().unwrap();
+    let copy = inbox.join(name.replacen(|c: char| c.is_ascii_digit(), "9", 1));
+    assert_ne!(copy, answer);
+    let as_other = |program: &str, arguments: [&std::path::Path; 2]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", OTHER, "--regid", GROUP, "--clear-groups", program]).args(arguments);
+        command.status().unwrap().success()
+    };
+    assert!(as_other("cp", [&answer, &copy]));
+    assert!(!as_other("chown", [std::path::Path::new(ONE), &copy]), "the kernel vouches for the owner");
+    run_as(&test, OTHER, &["resume", &run]).exits(3);
+    assert!(test.ledger().is_empty());
+    let people = |test: &TestEnvironment| {
+        let journal = test.journal(&run);
+        let mut by: Vec<String> = journal
+            .of("gate_answered", "gate")
+            .iter()
+            .map(|answer| answer["by"].as_str().unwrap().into())
+            .collect();
+        by.dedup();
+        by
+    };
+    assert_eq!(people(&test), [OTHER]);
+    run_as(&test, ONE, &["approve", &run, "--resume"]).succeeds();
+    assert_eq!(people(&test), [OTHER, ONE]);
+    assert_eq!(test.ledger(), [ONE]);
+}
+
+fn uid(user: &str) -> u32 {
+    let output = Command::new("id").args(["-u", user]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
