@@ -6,16 +6,6 @@ use crate::helpers::{
     Connection, Process, Terminal, TestEnvironment, eventually, postgres, processes_of_run, send,
 };
 
-fn at_terminal(test: &TestEnvironment, arguments: &[&str]) -> Terminal {
-    Terminal::start(test.command(arguments))
-}
-
-fn only_run(test: &TestEnvironment) -> String {
-    let runs = test.runs();
-    assert_eq!(runs.len(), 1);
-    runs[0].clone()
-}
-
 /// Asks for a password without an echo, and says how long it is. What is awaited stands in no command that is shown.
 const PASSWORD: &str = r#"
 steps:
@@ -32,7 +22,7 @@ steps:
 #[test]
 fn a_password_is_asked_for_and_not_recorded() {
     let test = TestEnvironment::with(PASSWORD);
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("Password: ");
     terminal.type_line("hunter22");
     terminal.await_text("it has 8 letters");
@@ -41,7 +31,7 @@ fn a_password_is_asked_for_and_not_recorded() {
     assert!(!shown.contains("hunter22"), "{shown}");
     // Values have the line ends that the command wrote, and not those of its terminal.
     assert_eq!(test.ledger(), ["8 it has 8 letters"]);
-    let run = only_run(&test);
+    let run = test.only_run();
     test.runbook(&["logs", &run, "login"]).succeeds().stdout_has("Password: ").stdout_has("it has 8 letters");
     let recorded = std::fs::read(test.run_folder(&run).join("logs/login.1.log")).unwrap();
     assert!(!String::from_utf8_lossy(&recorded).contains("hunter22"));
@@ -65,7 +55,7 @@ fn without_a_terminal_the_run_parks() {
     test.runbook(&["resume", &run, "--wait=100ms"]).exits(3);
     // No word of anybody stands for a terminal, but that it is left out.
     test.runbook(&["answer", &run, "login", "yes"]).exits(2);
-    let mut terminal = at_terminal(&test, &["resume", &run]);
+    let mut terminal = test.at_terminal(&["resume", &run]);
     terminal.await_text("Password: ");
     terminal.type_line("abc");
     let (code, shown) = terminal.finish();
@@ -93,14 +83,13 @@ fn a_step_that_waits_for_a_terminal_can_be_skipped() {
 #[test]
 fn nobody_at_the_terminal_parks_too() {
     let test = TestEnvironment::with(PASSWORD);
-    let (code, shown) = at_terminal(&test, &["run", "main", "--non-interactive"]).finish();
+    let (code, shown) = test.at_terminal(&["run", "main", "--non-interactive"]).finish();
     assert_eq!(code, 3, "{shown}");
     let test = TestEnvironment::with(&PASSWORD.replace(
         "steps:\n",
         "steps:\n  - {id: gate, approve: {prompt: Ready?}}\n  - {id: other, needs: [], approve: {prompt: Also?}}\n",
     ));
-    let mut terminal =
-        at_terminal(&test, &["run", "main", "--approve", "gate=yes", "--approve", "other=yes"]);
+    let mut terminal = test.at_terminal(&["run", "main", "--approve", "gate=yes", "--approve", "other=yes"]);
     terminal.await_text("Password: ");
     terminal.type_line("abc");
     assert_eq!(terminal.finish().0, 0);
@@ -121,13 +110,13 @@ steps:
       sleep 300
 "#,
     );
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("ready");
     terminal.press_ctrl_c();
     terminal.await_text("caught");
     let (code, shown) = terminal.finish();
     assert_eq!(code, 1, "{shown}");
-    let journal = test.journal(&only_run(&test));
+    let journal = test.journal(&test.only_run());
     assert_eq!(journal.finished("shell")["exit_code"], 7);
     assert!(journal.kind("run_stopped").is_empty());
 }
@@ -153,7 +142,7 @@ steps:
       echo "told $told"
 "#,
     );
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("kind xterm-256color of pts/");
     terminal.resize(111, 33);
     terminal.await_text("33 111");
@@ -173,7 +162,7 @@ fn nothing_that_is_printed_is_lost() {
     );
     let mut connection = Connection::start(&test.command(&["run", "main"]));
     connection.await_text("line-1\r\n");
-    let run = only_run(&test);
+    let run = test.only_run();
     let step = eventually("the command", || processes_of_run(&run).first().cloned());
     eventually("it waits for its reader", || Process::find(step.pid).filter(|step| step.state == 'S'));
     let (code, shown) = connection.read_to_end();
@@ -193,12 +182,12 @@ steps:
 "#,
     )
     .variable("TOKEN", "s3cr3t-t0k3n");
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("over");
     let (code, shown) = terminal.finish();
     assert_eq!(code, 0, "{shown}");
     assert!(!shown.contains("s3cr3t-t0k3n") && shown.contains("t="), "{shown}");
-    let log = std::fs::read(test.run_folder(&only_run(&test)).join("logs/show.1.log")).unwrap();
+    let log = std::fs::read(test.run_folder(&test.only_run()).join("logs/show.1.log")).unwrap();
     assert!(!String::from_utf8_lossy(&log).contains("s3cr3t"));
 }
 
@@ -214,9 +203,9 @@ steps:
   - {{id: gate, needs: [], approve: {{prompt: "And then?"}}}}
 "#
     ));
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("one: ");
-    let run = only_run(&test);
+    let run = test.only_run();
     eventually("the question is open", || {
         (!test.journal(&run).of("gate_opened", "gate").is_empty()).then_some(())
     });
@@ -247,10 +236,10 @@ steps:
     for elsewhere in [false, true] {
         let test = TestEnvironment::with(body);
         test.hold();
-        let mut terminal = at_terminal(&test, &["run", "main"]);
+        let mut terminal = test.at_terminal(&["run", "main"]);
         terminal.await_text("And then?");
         terminal.await_text("approve, reject");
-        let run = only_run(&test);
+        let run = test.only_run();
         test.release();
         eventually("the step before is over", || {
             (!test.journal(&run).of("step_finished", "slow").is_empty()).then_some(())
@@ -302,7 +291,7 @@ fn a_killed_engine_leaves_a_usable_terminal_and_an_interrupted_step() {
     terminal.await_text("as it was");
     assert_eq!(terminal.finish().0, 0);
     Process::wait_until_gone(step);
-    let run = only_run(&test);
+    let run = test.only_run();
     assert_eq!(test.step_outcome(&run, "shell"), "interrupted");
     test.runbook(&["resume", &run]).exits(7).stderr_has("shell");
     let journal = test.journal(&run);
@@ -311,7 +300,7 @@ fn a_killed_engine_leaves_a_usable_terminal_and_an_interrupted_step() {
         (&finished["outcome"], &finished["reason"]),
         (&"interrupted".into(), &"stopped: its terminal is gone".into())
     );
-    let mut terminal = at_terminal(&test, &["resume", &run, "--retry", "shell"]);
+    let mut terminal = test.at_terminal(&["resume", &run, "--retry", "shell"]);
     terminal.await_text("session");
     terminal.type_line("again");
     terminal.await_text("got again");
@@ -337,9 +326,9 @@ steps:
       exec env -i sh -c 'trap "" HUP; while :; do sleep 0.1; done'
 "#,
     );
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("session");
-    let run = only_run(&test);
+    let run = test.only_run();
     let step: u32 = test.ledger()[0].parse().unwrap();
     eventually("the command hides", || processes_of_run(&run).is_empty().then_some(()));
     let keeper = Process::find(step).unwrap().parent;
@@ -369,7 +358,7 @@ fn a_terminal_that_closes_interrupts_the_step_and_parks_the_run() {
     test.release();
     // How it ended is for a person to say, and none is there.
     assert_eq!(engine.wait().unwrap().code(), Some(7));
-    let run = only_run(&test);
+    let run = test.only_run();
     let journal = test.journal(&run);
     assert_eq!(journal.finished("shell")["outcome"], "interrupted");
     assert_eq!(journal.finished("beside")["outcome"], "succeeded");
@@ -388,9 +377,9 @@ fn a_stop_ends_it_and_a_cancel_from_elsewhere_too() {
                 .replace("interactive: true", timeout)
                 .replace("id: shell", "id: shell\n    on_failure: stop"),
         );
-        let mut terminal = at_terminal(&test, &["run", "main"]);
+        let mut terminal = test.at_terminal(&["run", "main"]);
         terminal.await_text("session");
-        let run = only_run(&test);
+        let run = test.only_run();
         let (code, outcome) = match how {
             "signal" => {
                 send(terminal.pid(), "TERM");
@@ -413,7 +402,7 @@ fn a_stop_ends_it_and_a_cancel_from_elsewhere_too() {
 #[test]
 fn a_stopped_engine_gives_the_terminal_back_meanwhile() {
     let test = TestEnvironment::with(SESSION);
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("session");
     let step: u32 = test.ledger()[0].parse().unwrap();
     send(terminal.pid(), "TSTP");
@@ -432,7 +421,7 @@ fn ssh_keygen_asks_for_its_passphrases() {
     let test = TestEnvironment::with(
         "\nsteps:\n  - {id: key, interactive: true, run: [ssh-keygen, -q, -t, ed25519, -f, key]}\n  - {id: again, interactive: true, run: [ssh-keygen, -p, -f, key]}\n",
     );
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     for passphrase in ["first-one", "first-one"] {
         terminal.await_text("passphrase");
         terminal.await_text(": ");
@@ -471,7 +460,7 @@ fn psql_changes_a_password() {
     let test = TestEnvironment::with(&format!(
         "\nsteps:\n  - {{id: psql, interactive: true, env: {variables}, run: [psql]}}\n"
     ));
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("Password for user probe: ");
     terminal.type_line("probe-pass");
     terminal.await_text("postgres=#");
@@ -514,7 +503,7 @@ fn su_gives_a_shell_with_job_control() {
     let test = TestEnvironment::with(
         "\nsteps:\n  - {id: su, interactive: true, run: [su, -s, /bin/bash, nobody]}\n",
     );
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("nobody@");
     // One job, so that there is no moment between two of them at which the key reaches neither.
     terminal.type_line("sh -c \"id -u''n; exec sleep 300\"");

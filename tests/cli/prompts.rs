@@ -12,21 +12,10 @@ steps:
     )
 }
 
-fn at_terminal(test: &TestEnvironment, arguments: &[&str]) -> Terminal {
-    Terminal::start(test.command(arguments))
-}
-
-/// The only run of a test.
-fn only_run(test: &TestEnvironment) -> String {
-    let runs = test.runs();
-    assert_eq!(runs.len(), 1);
-    runs[0].clone()
-}
-
 #[test]
 fn approve_with_a_reason() {
     let test = gated();
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("Promote v7 to production?");
     terminal.await_text("all 12 tests passed");
     terminal.await_text("approve");
@@ -36,7 +25,7 @@ fn approve_with_a_reason() {
     let (code, shown) = terminal.finish();
     assert_eq!(code, 0, "{shown}");
     assert_eq!(test.ledger(), ["after"]);
-    let journal = test.journal(&only_run(&test));
+    let journal = test.journal(&test.only_run());
     let answer = journal.one("gate_answered", "gate");
     assert_eq!(
         (&answer["via"], &answer["reason"], &answer["answer"]),
@@ -47,7 +36,7 @@ fn approve_with_a_reason() {
 #[test]
 fn reject_needs_a_reason() {
     let test = gated();
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("approve");
     terminal.type_line("reject");
     terminal.await_text("because");
@@ -58,13 +47,13 @@ fn reject_needs_a_reason() {
     let (code, shown) = terminal.finish();
     assert_eq!(code, 4, "{shown}");
     assert!(test.ledger().is_empty());
-    assert_eq!(test.journal(&only_run(&test)).one("gate_answered", "gate")["reason"], "not today");
+    assert_eq!(test.journal(&test.only_run()).one("gate_answered", "gate")["reason"], "not today");
 }
 
 #[test]
 fn anything_else_asks_again() {
     let test = gated();
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("approve");
     for nonsense in ["", "y", "yes", "ok", "app", "APPROVED", "approve it"] {
         terminal.type_line(nonsense);
@@ -72,7 +61,7 @@ fn anything_else_asks_again() {
     // `?` shows the details again, after all those.
     terminal.type_line("?");
     terminal.await_text("all 12 tests passed");
-    assert!(test.journal(&only_run(&test)).of("gate_answered", "gate").is_empty());
+    assert!(test.journal(&test.only_run()).of("gate_answered", "gate").is_empty());
     terminal.type_line("approve");
     terminal.await_text("because");
     terminal.type_line("");
@@ -85,7 +74,7 @@ fn anything_else_asks_again() {
 fn ctrl_c_and_the_end_of_input_park() {
     for key in ["ctrl-c", "ctrl-d"] {
         let test = gated();
-        let mut terminal = at_terminal(&test, &["run", "main"]);
+        let mut terminal = test.at_terminal(&["run", "main"]);
         terminal.await_text("approve");
         if key == "ctrl-c" {
             terminal.press_ctrl_c();
@@ -96,7 +85,7 @@ fn ctrl_c_and_the_end_of_input_park() {
         assert_eq!(code, 3, "{key}: {shown}");
         assert!(shown.contains("resume"), "what to do next: {shown}");
         assert!(test.ledger().is_empty());
-        let run = only_run(&test);
+        let run = test.only_run();
         test.runbook(&["approve", &run, "--resume"]).succeeds();
         assert_eq!(test.ledger(), ["after"]);
     }
@@ -114,7 +103,7 @@ steps:
 "#,
     );
     test.hold();
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     eventually("the step", || (test.ledger() == ["up"]).then_some(()));
     terminal.type_line("approve");
     terminal.type_line("because");
@@ -131,9 +120,9 @@ steps:
 #[test]
 fn an_answer_from_elsewhere_ends_the_prompt() {
     let test = gated();
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("approve");
-    let run = only_run(&test);
+    let run = test.only_run();
     test.runbook(&["approve", &run, "--reason", "from afar"]).succeeds();
     let (code, shown) = terminal.finish();
     assert_eq!(code, 0, "{shown}");
@@ -145,7 +134,7 @@ fn a_checklist_is_ticked_by_number() {
     let test = TestEnvironment::with(
         "\nsteps:\n  - {id: list, manual: {prompt: Before we start, checklist: [First thing, Second thing]}}\n  - {id: after, run: echo after >> \"$LEDGER\"}\n",
     );
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("Second thing");
     terminal.await_text("an item's number");
     terminal.type_line("done");
@@ -183,7 +172,7 @@ fn typed_confirmation_wants_the_word_that_is_shown() {
         let test = TestEnvironment::with(&format!(
             "\nsteps:\n  - {{id: gate, {gate}}}\n  - {{id: after, run: echo after >> \"$LEDGER\"}}\n"
         ));
-        let mut terminal = at_terminal(&test, &["run", "main"]);
+        let mut terminal = test.at_terminal(&["run", "main"]);
         terminal.await_text("Drop it?");
         let word = if answer == "left" {
             terminal.await_text("1. left (type ");
@@ -199,7 +188,7 @@ fn typed_confirmation_wants_the_word_that_is_shown() {
             terminal.type_line(wrong);
             terminal.await_text(told);
         }
-        let run = only_run(&test);
+        let run = test.only_run();
         assert!(test.journal(&run).of("gate_answered", "gate").is_empty(), "{gate}");
         terminal.type_line(&word);
         terminal.await_text("because");
@@ -216,7 +205,7 @@ fn typed_confirmation_wants_the_word_that_is_shown() {
     // A no needs no word of its own.
     let test =
         TestEnvironment::with("\nsteps:\n  - {id: gate, approve: {prompt: Drop it?, confirm: typed}}\n");
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("reject");
     terminal.type_line("reject");
     terminal.await_text("because");
@@ -324,14 +313,14 @@ impl Kind {
             test.runbook(arguments).whatever_status();
         }
         let arguments: Vec<&str> = self.command.iter().chain(more).copied().collect();
-        let mut terminal = at_terminal(&test, &arguments);
+        let mut terminal = test.at_terminal(&arguments);
         terminal.await_text(self.prompt);
         (test, terminal)
     }
 
     /// Nothing was decided by nobody.
     fn is_unanswered(&self, test: &TestEnvironment, how: &str) {
-        let run = only_run(test);
+        let run = test.only_run();
         let journal = test.journal(&run);
         let said: Vec<_> =
             journal.kind("gate_answered").into_iter().filter(|answer| answer["via"] != "ahead").collect();
@@ -416,7 +405,7 @@ fn narrow_and_plain_terminals_show_every_question() {
             test.runbook(arguments).whatever_status();
         }
         let arguments: Vec<&str> = kind.command.iter().chain(&["--plain"]).copied().collect();
-        let mut terminal = at_terminal(&test, &arguments);
+        let mut terminal = test.at_terminal(&arguments);
         let opening = terminal.await_text(kind.prompt);
         terminal.press_ctrl_d();
         let (code, rest) = terminal.finish();
@@ -442,7 +431,7 @@ fn a_plain_resume_at_a_terminal_asks_about_the_failed_step() {
     );
     let run = test.runbook(&["run", "main"]).exits(1).run_id();
     test.write("fixed", "");
-    let mut terminal = at_terminal(&test, &["resume", &run]);
+    let mut terminal = test.at_terminal(&["resume", &run]);
     terminal.await_text("abort or ?");
     terminal.type_line("retry");
     terminal.await_text("because");
@@ -457,7 +446,7 @@ fn missing_parameters_are_asked_for() {
     let test = TestEnvironment::with(
         "\nparams: {name: {type: string, description: Who it is for}}\nsteps:\n  - {id: a, run: 'echo {{ params.name }} >> \"$LEDGER\"'}\n",
     );
-    let mut terminal = at_terminal(&test, &["run", "main"]);
+    let mut terminal = test.at_terminal(&["run", "main"]);
     terminal.await_text("name");
     terminal.type_line("Ada");
     let (code, shown) = terminal.finish();
@@ -468,7 +457,7 @@ fn missing_parameters_are_asked_for() {
 #[test]
 fn non_interactive_asks_nothing_at_a_terminal() {
     let test = gated();
-    let terminal = at_terminal(&test, &["run", "main", "--non-interactive"]);
+    let terminal = test.at_terminal(&["run", "main", "--non-interactive"]);
     let (code, shown) = terminal.finish();
     assert_eq!(code, 3, "{shown}");
 }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::journal::Journal;
 use super::live::Live;
 use super::output::{Finished, Output};
+use super::terminal::Terminal;
 
 /// One test's world: `project/runbooks`, a state directory, a home, a ledger, all deleted at its end.
 pub(crate) struct TestEnvironment {
@@ -130,6 +131,19 @@ impl TestEnvironment {
 
     /// The journal of a run.
     #[track_caller]
+    /// The binary at a terminal of its own.
+    pub(crate) fn at_terminal(&self, arguments: &[&str]) -> Terminal {
+        Terminal::start(self.command(arguments))
+    }
+
+    /// The only run there is.
+    #[track_caller]
+    pub(crate) fn only_run(&self) -> String {
+        let runs = self.runs();
+        assert_eq!(runs.len(), 1);
+        runs[0].clone()
+    }
+
     pub(crate) fn journal(&self, run: &str) -> Journal {
         Journal::read(&self.run_folder(run))
     }
