@@ -262,10 +262,9 @@ impl Deciding<'_, '_> {
                 let ended = matches!(result.failure, Some((Outcome::Failed | Outcome::Cancelled, _)));
                 let cut_off = result.signal.is_some() && ended;
                 if was_ending && cut_off {
-                    let ending = self.state.cancel.is_some() && !self.state.plan.steps[step].is_added();
-                    let outcome = if ending { Outcome::Cancelled } else { Outcome::Interrupted };
-                    result.failure =
-                        Some((outcome, "stopped: the run was stopped during the attempt".into()));
+                    // Whether the run still ends, so that it stays so, is asked of every end.
+                    let why = "stopped: the run was stopped during the attempt";
+                    result.failure = Some((Outcome::Cancelled, why.into()));
                 }
                 result
             }
@@ -394,15 +393,18 @@ impl Deciding<'_, '_> {
 }
 
 /// The events of an attempt's end.
-fn end_of_attempt(plan: &Plan, step: usize, attempt: u32, result: AttemptResult) -> Vec<EventKind> {
+fn end_of_attempt(plan: &Plan, step: usize, attempt: u32, mut result: AttemptResult) -> Vec<EventKind> {
     let id = &plan.steps[step].id;
-    let is_undo = plan.steps[step].is_added();
     let mut events = Vec::new();
     if !result.leaked.is_empty() {
         let pids = result.leaked.iter().map(|left| left.pid).filter(|pid| *pid > 0).collect();
-        events.push(EventKind::Leaked { step: id.clone(), pids, processes: result.leaked });
+        events.push(EventKind::Leaked {
+            step: id.clone(),
+            pids,
+            processes: std::mem::take(&mut result.leaked),
+        });
     }
-    for file in result.artifacts {
+    for file in std::mem::take(&mut result.artifacts) {
         events.push(EventKind::Artifact {
             step: id.clone(),
             path: file.path,
@@ -410,12 +412,19 @@ fn end_of_attempt(plan: &Plan, step: usize, attempt: u32, result: AttemptResult)
             sha256: file.sha256,
         });
     }
+    events.push(finished_event(plan, step, attempt, result));
+    events
+}
+
+/// The record of an attempt's end itself, without what belongs to it: all that can still be said where the store failed.
+#[must_use]
+pub fn finished_event(plan: &Plan, step: usize, attempt: u32, result: AttemptResult) -> EventKind {
     let (outcome, reason) = match result.failure {
         None => (Outcome::Succeeded, None),
         Some((outcome, reason)) => (outcome, Some(reason)),
     };
     let finished = EventKind::StepFinished {
-        step: id.clone(),
+        step: plan.steps[step].id.clone(),
         attempt,
         outcome,
         reason,
@@ -432,6 +441,5 @@ fn end_of_attempt(plan: &Plan, step: usize, attempt: u32, result: AttemptResult)
         values: result.values,
         warnings: result.warnings,
     };
-    events.push(if is_undo { finished.of_undo() } else { finished });
-    events
+    if plan.steps[step].is_added() { finished.of_undo() } else { finished }
 }

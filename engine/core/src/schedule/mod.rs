@@ -28,7 +28,7 @@ mod unwind;
 mod wait;
 
 pub use adoption::{Adoption, plan_adoption};
-pub use advance::advance;
+pub use advance::{advance, finished_event};
 pub use clocks::next_due;
 pub use fields::rule_of;
 pub use gate::{gate_digest, needs_reason, words_of};

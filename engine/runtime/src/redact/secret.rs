@@ -107,6 +107,11 @@ impl Secrets {
         self.values.iter().find(|secret| secret.name == name)
     }
 
+    /// The value itself of the secret of that name, where it is a text: what templates put where it may stand.
+    pub fn text_of(&self, name: &str) -> Option<String> {
+        self.get(name)?.expose_text().map(str::to_owned)
+    }
+
     /// All of them, in the order of their declaration.
     pub fn iter(&self) -> std::slice::Iter<'_, SecretValue> {
         self.values.iter()

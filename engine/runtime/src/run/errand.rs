@@ -21,7 +21,6 @@ use super::process::{Attempt, ProcessEnd, Workshop};
 use crate::capture::{LogWriter, Stream};
 use crate::keeper::{Ended, EndedBy};
 use crate::probe::{self, Sample};
-use crate::redact::Secrets;
 
 /// A step without a `timeout` has none; the clock wants a number all the same.
 const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -215,11 +214,6 @@ fn first_line(text: &str) -> Option<String> {
     Some(line.chars().take(200).collect())
 }
 
-/// The value of a secret.
-fn value_of(secrets: &Secrets, name: &str) -> Option<String> {
-    secrets.get(name).and_then(|secret| secret.expose_text().map(str::to_owned))
-}
-
 impl Dispatcher<'_> {
     /// Starts a request or a message.
     ///
@@ -248,17 +242,7 @@ impl Dispatcher<'_> {
         let (end, ended) = watch::channel(false);
         let task = ErrandTask {
             step,
-            attempt: Attempt {
-                step: known.id.clone(),
-                files: known.files_id(),
-                number: attempt,
-                slot: None,
-                timeout: known.timeout.map(Into::into),
-                grace: known.grace.into(),
-                log_limit: known.log_limit,
-                logged: false,
-                background: false,
-            },
+            attempt: Attempt::beside(known, attempt),
             errand,
             workshop: self.workshop.clone(),
             messages: self.messages.clone(),
@@ -314,7 +298,7 @@ impl Dispatcher<'_> {
     /// Tells a channel something beside the steps, as an escalation does: what becomes of it is only logged.
     fn tell_aside(&mut self, about: usize, channel: &str, notification: &Notification) {
         let secrets = std::sync::Arc::clone(&self.workshop.secrets);
-        let real = |name: &str| value_of(&secrets, name);
+        let real = |name: &str| secrets.text_of(name);
         let view = SecretView::Real(&real);
         let plan = &self.state.plan;
         let delivery = self.texts.delivery(plan, &self.state, None, channel, notification, &view);
@@ -325,17 +309,9 @@ impl Dispatcher<'_> {
                 return;
             }
         };
-        let attempt = Attempt {
-            step: plan.steps[about].id.clone(),
-            files: plan.steps[about].files_id(),
-            number: self.state.steps[about].attempts,
-            slot: None,
-            timeout: Some(ASIDE_TIMEOUT),
-            grace: plan.steps[about].grace.into(),
-            log_limit: plan.steps[about].log_limit,
-            logged: false,
-            background: false,
-        };
+        let number = self.state.steps[about].attempts;
+        let beside = Attempt::beside(&plan.steps[about], number);
+        let attempt = Attempt { timeout: Some(ASIDE_TIMEOUT), ..beside };
         let (workshop, channel) = (self.workshop.clone(), channel.to_owned());
         self.asides.spawn(async move {
             // What its command prints is nobody's output.

@@ -42,8 +42,7 @@ impl Dispatcher<'_> {
             let Some(check) = plan.steps[step].done_when.as_deref() else { continue };
             let attempt = self.state.steps[step].attempts;
             let secrets = std::sync::Arc::clone(&self.workshop.secrets);
-            let real =
-                |name: &str| secrets.get(name).and_then(|secret| secret.expose_text().map(str::to_owned));
+            let real = |name: &str| secrets.text_of(name);
             let messages = self.messages.clone();
             match self.texts.probe(&plan, &self.state, step, check, &SecretView::Real(&real)) {
                 Ok(call) => {
@@ -118,17 +117,7 @@ impl Dispatcher<'_> {
             looks_at_hash: Texts::mentions(&expressions, "sha256"),
             check: check.clone(),
             call,
-            attempt: Attempt {
-                step: known.id.clone(),
-                files: known.files_id(),
-                number: attempt,
-                slot: None,
-                timeout: known.timeout.map(Into::into),
-                grace: known.grace.into(),
-                log_limit: known.log_limit,
-                logged: false,
-                background: false,
-            },
+            attempt: Attempt::beside(known, attempt),
             workshop: self.workshop.clone(),
             messages: self.messages.clone(),
             ended,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use runbook_core::event::{LeakedProcess, Outcome};
 use runbook_core::id::StepId;
+use runbook_core::plan::Step;
 use runbook_core::render::Launch;
 use runbook_core::schedule::AttemptResult;
 use tokio::sync::mpsc::UnboundedSender;
@@ -67,6 +68,30 @@ pub(super) struct Attempt {
     pub logged: bool,
     /// Whether it lives on.
     pub background: bool,
+}
+
+impl Attempt {
+    /// A command beside the step's own: a probe, or what tells a message. It has no slot and no log, and is ended with the engine's need of it.
+    pub(super) fn beside(step: &Step, number: u32) -> Self {
+        Self {
+            step: step.id.clone(),
+            files: step.files_id(),
+            number,
+            slot: None,
+            timeout: step.timeout.map(Into::into),
+            grace: step.grace.into(),
+            log_limit: step.log_limit,
+            logged: false,
+            background: false,
+        }
+    }
+
+    /// The step's own command.
+    pub(super) fn of(step: &Step, number: u32, slot: Option<u32>) -> Self {
+        let background = step.action.is_background();
+        let beside = Self::beside(step, number);
+        Self { slot, timeout: beside.timeout.filter(|_| !background), logged: true, background, ..beside }
+    }
 }
 
 /// A terminal for a command.

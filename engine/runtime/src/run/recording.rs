@@ -1,7 +1,7 @@
 //! What the dispatcher does with decisions: durable first, then shown, told and put into effect.
 
 use runbook_core::event::EventKind;
-use runbook_core::schedule::{Input, Refusal};
+use runbook_core::schedule::{Input, Refusal, finished_event};
 
 use super::dispatcher::{Dispatcher, Opening, now};
 use super::surface::View;
@@ -13,29 +13,7 @@ impl Dispatcher<'_> {
     /// still possible, and nothing follows from them.
     pub(super) fn take_last_words(&mut self, input: &Input) {
         let Input::Finished { step, attempt, result } = input else { return };
-        let (outcome, reason) = match &result.failure {
-            None => (runbook_core::event::Outcome::Succeeded, None),
-            Some((outcome, reason)) => (*outcome, Some(reason.clone())),
-        };
-        let event = EventKind::StepFinished {
-            step: self.state.plan.steps[*step].id.clone(),
-            attempt: *attempt,
-            outcome,
-            reason,
-            exit_code: result.exit_code,
-            signal: result.signal.clone(),
-            duration_ms: result.duration_ms,
-            outputs: result.outputs.clone(),
-            log_sha256: result.log_sha256.clone(),
-            dropped_bytes: result.dropped_bytes,
-            recovered: false,
-            by: Vec::new(),
-            choice: None,
-            fields: indexmap::IndexMap::new(),
-            values: result.values.clone(),
-            warnings: result.warnings.clone(),
-        };
-        let event = if self.state.plan.steps[*step].is_added() { event.of_undo() } else { event };
+        let event = finished_event(&self.state.plan, *step, *attempt, result.as_ref().clone());
         if let Some(writer) = &mut self.writer
             && let Ok(recorded) = writer.last_words(now(), std::slice::from_ref(&event))
         {

@@ -52,7 +52,7 @@ impl Dispatcher<'_> {
         self.tasks.insert(step, Task::new(attempt));
         let plan = Arc::clone(&self.state.plan);
         let secrets = Arc::clone(&self.workshop.secrets);
-        let real = |name: &str| secrets.get(name).and_then(|secret| secret.expose_text().map(str::to_owned));
+        let real = |name: &str| secrets.text_of(name);
         let view = SecretView::Real(&real);
         let changed = self.inputs_now_changed(step);
         let started = if let Some(path) = changed {
@@ -129,17 +129,7 @@ impl Dispatcher<'_> {
         terminal: Option<Lending>,
     ) {
         let known = &self.state.plan.steps[step];
-        let description = Attempt {
-            step: known.id.clone(),
-            files: known.files_id(),
-            number: attempt,
-            slot,
-            timeout: known.timeout.map(Into::into).filter(|_| !known.action.is_background()),
-            grace: known.grace.into(),
-            log_limit: known.log_limit,
-            logged: true,
-            background: known.action.is_background(),
-        };
+        let description = Attempt::of(known, attempt, slot);
         let workshop = self.workshop.clone();
         let messages = self.messages.clone();
         tokio::spawn(async move {
