@@ -118,6 +118,9 @@ impl Drop for RunLock {
     fn drop(&mut self) {
         // Only a courtesy: who reads this file has found the lock held.
         let _ = self.file.set_len(0);
+        // Said, not left to closing the file: a child that another thread has just forked has it open too, until it
+        // becomes its program.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 
