@@ -31,6 +31,7 @@ use context::Context;
 use error::CommandError;
 
 fn main() -> ExitCode {
+    runbook_runtime::keeper::serve_if_asked();
     std::panic::set_hook(Box::new(|bug| {
         let text = format!("runbook: this is a bug, please report it: {bug}\n");
         let _ = std::io::stderr().write_all(text.as_bytes());

@@ -5,5 +5,6 @@
 mod helpers;
 
 mod beginnings;
+mod helper;
 mod killed;
 mod store;

@@ -13,6 +13,7 @@ const STARTS: u32 = 500;
 const OUTPUT: &str = "head -c 1G /dev/zero | tr '\\0' x";
 
 fn main() {
+    runbook_runtime::keeper::serve_if_asked();
     let helper = Helper::start().expect("the helper starts");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir_in(".").expect("a folder on disk");

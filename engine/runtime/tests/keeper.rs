@@ -79,6 +79,7 @@ const TESTS: &[(&str, Test)] = tests![
 ];
 
 fn main() -> ExitCode {
+    runbook_runtime::keeper::serve_if_asked();
     let helper = Rc::new(Helper::start().expect("the helper starts"));
     let filter: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();

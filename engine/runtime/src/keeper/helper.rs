@@ -3,14 +3,18 @@
 //! It is forked from the engine before anything else exists, so that a copy of it is cheap and safe for the engine's whole life. It knows nothing
 //! about runs: a request is one packet with descriptors, the first of which leads from the engine to the new keeper. Its death ends no keeper.
 //!
+//! One that somebody has killed is replaced when it is needed next. The engine has threads by then and can't fork: the new one is the same program,
+//! started anew, which [`serve_if_asked`] makes a helper before it is anything else. That costs a start of the program, once.
+//!
 //! The first keeper is forked at once and waits for an attempt, as keepers do whose attempt is over: see [`pool`](super::pool).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
@@ -31,6 +35,12 @@ const DESCRIPTORS_MAX: usize = 64;
 /// Those of a terminal, which come last.
 const TERMINAL_DESCRIPTORS: usize = 2;
 
+/// How often a request is made again where the helper was killed just then. More than once is malice.
+const RESTARTS_MAX: u32 = 3;
+
+/// The name by which the program is asked to be a helper, in place of its own.
+const HELPER_NAME: &std::ffi::CStr = c"runbook-helper";
+
 /// Signals that end or stop other processes of a terminal or a service, and which neither helper nor keepers follow: they outlive the engine on
 /// purpose. (SIGTERM is an order to a keeper, which then no longer ignores it.)
 const IGNORED: [i32; 9] = [
@@ -49,14 +59,21 @@ const IGNORED: [i32; 9] = [
 /// The engine's connection to its helper process.
 #[derive(Debug)]
 pub struct Helper {
-    socket: Arc<OwnedFd>,
+    serving: Mutex<Serving>,
     pool: Arc<Pool>,
+}
+
+/// The helper process of now.
+#[derive(Debug, Clone)]
+struct Serving {
+    socket: Arc<OwnedFd>,
+    pid: i32,
 }
 
 /// An attempt couldn't be handed to a keeper. Nothing of it was started, or ever will be.
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
-    /// The helper process is gone.
+    /// The helper process is gone, and no other one could take its place.
     #[error("the helper process that starts commands is gone")]
     HelperGone(#[source] io::Error),
     /// The system gave no socket, or a path of the spec can't be made absolute.
@@ -79,12 +96,16 @@ impl Helper {
         let (ours, theirs) = socket_pair()?;
         let (first_ours, first) = socket_pair()?;
         match system::fork()? {
-            Forked::Parent => Ok(Self { socket: Arc::new(ours), pool: Arc::new(Pool::with(first_ours)) }),
+            Forked::Parent(pid) => {
+                let serving = Serving { socket: Arc::new(ours), pid };
+                Ok(Self { serving: Mutex::new(serving), pool: Arc::new(Pool::with(first_ours)) })
+            }
             Forked::Child => {
                 drop((ours, first_ours));
-                // A panic must not unwind into the engine's `main`, of which this process is a copy.
-                let served = std::panic::catch_unwind(AssertUnwindSafe(|| serve(theirs, first, &boot)));
-                system::exit_now(if matches!(served, Ok(Ok(()))) { 0 } else { 70 })
+                serve_to_the_end(|| {
+                    rustix::process::setsid()?;
+                    serve(theirs, Some(first), &boot)
+                })
             }
         }
     }
@@ -147,26 +168,103 @@ impl Helper {
         Ok(None)
     }
 
-    /// Passes descriptors to the helper.
+    /// Passes descriptors to the helper, or to another one where it is gone: a request that it couldn't be sent was never seen by it.
     async fn request(
         &self,
         socket: OwnedFd,
         inherit: impl Iterator<Item = OwnedFd>,
     ) -> Result<(), KeeperError> {
-        let descriptors: Vec<OwnedFd> = std::iter::once(socket).chain(inherit).collect();
-        match send_descriptors(self.socket.as_fd(), &descriptors, SendFlags::DONTWAIT) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return result.map_err(KeeperError::HelperGone),
+        let descriptors: Arc<[OwnedFd]> = std::iter::once(socket).chain(inherit).collect();
+        let mut serving = self.serving().clone();
+        for _ in 0..RESTARTS_MAX {
+            match serving.send(&descriptors).await? {
+                Ok(()) => return Ok(()),
+                Err(gone @ (Errno::PIPE | Errno::CONNRESET)) => {
+                    tracing::warn!(pid = serving.pid, error = %gone, "the helper is gone: another one is started");
+                    serving = self.replace(&serving).map_err(KeeperError::HelperGone)?;
+                }
+                Err(error) => return Err(KeeperError::HelperGone(error.into())),
+            }
+        }
+        Err(KeeperError::HelperGone(Errno::PIPE.into()))
+    }
+
+    /// Starts a helper in the place of one that is gone, unless somebody else has done so already.
+    fn replace(&self, gone: &Serving) -> io::Result<Serving> {
+        let mut serving = self.serving();
+        if Arc::ptr_eq(&serving.socket, &gone.socket) {
+            *serving = Serving::start()?;
+            // Our child: its number is nobody else's before it is collected here.
+            let _ = rustix::process::Pid::from_raw(gone.pid)
+                .map(|pid| rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG));
+        }
+        Ok(serving.clone())
+    }
+
+    fn serving(&self) -> MutexGuard<'_, Serving> {
+        // It is replaced whole, whatever panics.
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Serving {
+    /// Starts this program again, as a helper. The file may have been replaced or deleted meanwhile: `/proc` has the one that runs.
+    fn start() -> io::Result<Self> {
+        let (ours, theirs) = socket_pair()?;
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        let pid = system::spawn(&system::Spawn {
+            program: c"/proc/self/exe".into(),
+            arguments: vec![HELPER_NAME.into()],
+            environment: Vec::new(),
+            standard: [theirs.as_fd(), null.as_fd(), null.as_fd()],
+            terminal: None,
+            leads_session: true,
+            ignored: &IGNORED,
+        })?;
+        Ok(Self { socket: Arc::new(ours), pid })
+    }
+
+    /// Sends one request. The inner error is the helper's socket's.
+    async fn send(&self, descriptors: &Arc<[OwnedFd]>) -> Result<Result<(), Errno>, KeeperError> {
+        match send_descriptors(self.socket.as_fd(), descriptors, SendFlags::DONTWAIT) {
+            Err(Errno::AGAIN) => {}
+            result => return Ok(result),
         }
         // Many attempts at once fill the socket; the helper needs some milliseconds to empty it.
-        let socket = Arc::clone(&self.socket);
+        let (socket, descriptors) = (Arc::clone(&self.socket), Arc::clone(descriptors));
         tokio::task::spawn_blocking(move || {
             send_descriptors(socket.as_fd(), &descriptors, SendFlags::empty())
         })
         .await
-        .map_err(|error| KeeperError::Prepare(io::Error::other(error)))?
-        .map_err(KeeperError::HelperGone)
+        .map_err(|error| KeeperError::Prepare(io::Error::other(error)))
     }
+}
+
+/// Makes this process a helper where an engine has started it as one (see the head of this file), and doesn't return then. To be called first of all in
+/// `main`: otherwise it costs a look at the program's name.
+pub fn serve_if_asked() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut arguments = std::env::args_os();
+    let asked = arguments.next().is_some_and(|name| name.as_bytes() == HELPER_NAME.to_bytes());
+    if !asked || arguments.next().is_some() {
+        return;
+    }
+    let stdin = rustix::stdio::stdin();
+    // Somebody may have given the program this name; what it then has there is no engine's socket.
+    if !rustix::net::sockopt::socket_type(stdin).is_ok_and(|kind| kind == SocketType::SEQPACKET) {
+        return;
+    }
+    serve_to_the_end(|| {
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+        let requests = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
+        serve(requests, None, &processes::boot_id()?)
+    })
+}
+
+/// A helper's life and end. A panic must not unwind into the engine's `main`, of which this process may be a copy.
+fn serve_to_the_end(serve: impl FnOnce() -> io::Result<()>) -> ! {
+    let served = std::panic::catch_unwind(AssertUnwindSafe(serve));
+    system::exit_now(if matches!(served, Ok(Ok(()))) { 0 } else { 70 })
 }
 
 fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -184,7 +282,7 @@ async fn send_when_possible(socket: &AsyncFd<OwnedFd>, packet: &[u8]) -> io::Res
     }
 }
 
-fn send_descriptors(socket: BorrowedFd<'_>, descriptors: &[OwnedFd], flags: SendFlags) -> io::Result<()> {
+fn send_descriptors(socket: BorrowedFd<'_>, descriptors: &[OwnedFd], flags: SendFlags) -> Result<(), Errno> {
     let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -195,21 +293,23 @@ fn send_descriptors(socket: BorrowedFd<'_>, descriptors: &[OwnedFd], flags: Send
     Ok(())
 }
 
-/// The helper's life: one keeper per request, until the engine closes its end.
-fn serve(requests: OwnedFd, first: OwnedFd, boot: &str) -> io::Result<()> {
-    rustix::process::setsid()?;
+/// One keeper at once where its socket is there already, and one per request until the engine closes its end. The process leads a session.
+fn serve(requests: OwnedFd, first: Option<OwnedFd>, boot: &str) -> io::Result<()> {
     system::reset_signals(&IGNORED);
     // Inherited masks of the engine's parent are of no use here.
     drop(system::signals_as_descriptor(&[])?);
     system::wipe_environment();
     detach_standard_streams()?;
-    system::close_all_but([requests.as_fd(), first.as_fd()]);
-    rustix::thread::set_name(c"runbook-helper")?;
-    let mut wanted = Some((first, Vec::new()));
+    match &first {
+        Some(first) => system::close_all_but([requests.as_fd(), first.as_fd()]),
+        None => system::close_all_but([requests.as_fd()]),
+    }
+    rustix::thread::set_name(HELPER_NAME)?;
+    let mut wanted = first.map(|first| (first, Vec::new()));
     loop {
         if let Some((socket, descriptors)) = wanted.take() {
             match system::fork() {
-                Ok(Forked::Parent) => {}
+                Ok(Forked::Parent(_)) => {}
                 Ok(Forked::Child) => {
                     drop(requests);
                     let kept =

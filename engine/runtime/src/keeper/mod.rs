@@ -36,7 +36,7 @@ pub use exit::{
     Ended, EndedBy, Exit, Fate, LEFTOVERS_NAMED, Leftover, LogSummary, OUTPUT_FILE_LIMIT, SpawnFailure,
     SpawnPart,
 };
-pub use helper::{Helper, KeeperError};
+pub use helper::{Helper, KeeperError, serve_if_asked};
 pub use processes::{Ending, Identity, Survivor, boot_id, end_keeper, end_survivors, survivors};
 pub use runtime_directory::{remove_leftover_files, runtime_directory};
 pub use spec::{AttemptSpec, Script};

@@ -100,6 +100,7 @@ impl Prepared {
             arguments: self.arguments,
             environment: self.environment,
             standard: [stdin, stdout.as_fd(), stderr.as_fd()],
+            leads_session: self.terminal.is_some(),
             terminal: self.terminal,
             ignored: &IGNORED,
         };

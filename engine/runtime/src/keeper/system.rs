@@ -16,8 +16,8 @@ use tokio::io::unix::AsyncFd;
 /// Which side of a fork this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Forked {
-    /// The process that forked.
-    Parent,
+    /// The process that forked, with the pid of the new one.
+    Parent(i32),
     /// The new process.
     Child,
 }
@@ -34,7 +34,7 @@ pub(super) fn fork() -> io::Result<Forked> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),
-        _ => Ok(Forked::Parent),
+        pid => Ok(Forked::Parent(pid)),
     }
 }
 
@@ -226,13 +226,15 @@ pub(super) struct Spawn<'a> {
     pub(super) environment: Vec<CString>,
     /// Its standard input, output and error.
     pub(super) standard: [BorrowedFd<'a>; 3],
-    /// A terminal in their place, and a session that it controls.
+    /// A terminal in their place, which controls the session of its own that the program then needs.
     pub(super) terminal: Option<CString>,
+    /// Whether the program leads a session, or only a process group.
+    pub(super) leads_session: bool,
     /// The signals that this process ignores, and the program shall not. (Naming all would cost a system call for each.)
     pub(super) ignored: &'a [c_int],
 }
 
-/// Starts a program in a process group of its own, or in a session of its own where it gets a terminal, with all signals at their defaults and none blocked. Everything else that is open must be
+/// Starts a program in a process group or a session of its own, with all signals at their defaults and none blocked. Everything else that is open must be
 /// close-on-exec. Returns its pid.
 pub(super) fn spawn(request: &Spawn<'_>) -> io::Result<i32> {
     let arguments = pointers(&request.arguments);
@@ -242,7 +244,7 @@ pub(super) fn spawn(request: &Spawn<'_>) -> io::Result<i32> {
         None => FileActions::new(&request.standard)?,
         Some(terminal) => FileActions::at_terminal(terminal)?,
     };
-    let attributes = Attributes::new(request.ignored, request.terminal.is_some())?;
+    let attributes = Attributes::new(request.ignored, request.leads_session)?;
     // SAFETY: program, arguments and environment are NUL-terminated strings in NULL-terminated arrays that live until the call returns, by
     // which time the child has executed the program or failed (the kernel suspends us until then).
     let error = unsafe {

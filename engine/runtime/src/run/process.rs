@@ -21,6 +21,7 @@ use super::locks::Locks;
 use super::message::Message;
 use crate::keeper::{
     self, AttemptSpec, CommandTerminal, Control, Ended, EndedBy, Exit, Fate, Helper, NotStarted, Script,
+    Verdict,
 };
 use crate::redact::{Masker, Secrets};
 use crate::store::RunDir;
@@ -208,19 +209,55 @@ impl Workshop {
         messages: &UnboundedSender<Message>,
         mut control: impl FnMut(Control),
     ) -> ProcessEnd {
+        // A terminal is lent once.
+        let again = lending.is_none().then(|| launch.clone());
+        let told = self.try_run(attempt, launch, lending, messages, &mut control).await;
+        match (told, again) {
+            (Told { unheard: true, .. }, Some(launch)) if self.was_never_claimed(attempt) => {
+                tracing::warn!(step = %attempt.step, "its keeper ended before it had begun: another one takes its place");
+                self.try_run(attempt, launch, None, messages, &mut control).await.end
+            }
+            (told, _) => told.end,
+        }
+    }
+
+    /// Whether nobody can have started the command. Only for an attempt whose keeper is gone: its connection is closed on the other side, so no
+    /// process has it, nor ever will, and the slot shows what it came to. What has no slot is a look at the world or a message, which a crash may repeat.
+    fn was_never_claimed(&self, attempt: &Attempt) -> bool {
+        let Some(slot) = attempt.slot else { return true };
+        let seen = keeper::boot_id().ok().and_then(|boot| {
+            keeper::Witness::open(&self.dir.witness_path())
+                .and_then(|witness| witness.inspect(slot, &boot))
+                .ok()
+        });
+        seen == Some(Verdict::NeverStarted)
+    }
+
+    async fn try_run(
+        &self,
+        attempt: &Attempt,
+        launch: Launch,
+        lending: Option<Lending>,
+        messages: &UnboundedSender<Message>,
+        control: &mut impl FnMut(Control),
+    ) -> Told {
+        let mut started = false;
         let spec = self.spec(attempt, launch, lending);
         let mut running = match self.helper.launch(spec).await {
             Ok(running) => running,
             Err(error) => {
                 tracing::error!(step = %attempt.step, %error, "no keeper");
-                return ProcessEnd::Lost;
+                // Another try would meet the same.
+                return Told { end: ProcessEnd::Lost, unheard: false };
             }
         };
         control(running.control());
         while let Some(message) = running.next().await {
-            match message {
+            let end = match message {
                 keeper::Message::Started { pid } => {
+                    started = true;
                     tracing::debug!(step = %attempt.step, attempt = attempt.number, pid, "started");
+                    continue;
                 }
                 keeper::Message::Output { stream, bytes, .. } => {
                     let _ = messages.send(Message::Output {
@@ -229,14 +266,24 @@ impl Workshop {
                         stream,
                         bytes,
                     });
+                    continue;
                 }
-                keeper::Message::Exited(exit) => return ProcessEnd::Exited(exit),
-                keeper::Message::NotStarted(reason) => return ProcessEnd::NotStarted(reason),
-                keeper::Message::Lost => return ProcessEnd::Lost,
-            }
+                keeper::Message::Exited(exit) => ProcessEnd::Exited(exit),
+                keeper::Message::NotStarted(reason) => ProcessEnd::NotStarted(reason),
+                keeper::Message::Lost => ProcessEnd::Lost,
+            };
+            let unheard = !started && matches!(end, ProcessEnd::Lost);
+            return Told { end, unheard };
         }
-        ProcessEnd::Lost
+        Told { end: ProcessEnd::Lost, unheard: false }
     }
+}
+
+/// What a keeper told.
+struct Told {
+    end: ProcessEnd,
+    /// Whether it was lost without a word.
+    unheard: bool,
 }
 
 /// Which options make a shell stop at the first failure of a script: looked up once per shell and run, since a script is most of what steps are.
