@@ -219,6 +219,12 @@ impl<'a> Printer<'a> {
                 self.console
                     .say(&format!("({} bytes were left out here, as log_limit says)\n", dropped.total()));
             }
+            Frame::Lost(lost) => {
+                self.console.say(&format!(
+                    "({} bytes are missing here: the log could not be written)\n",
+                    lost.total()
+                ));
+            }
         }
     }
 

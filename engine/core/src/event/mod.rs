@@ -184,7 +184,7 @@ pub enum EventKind {
         /// Of the attempt's log; absent where nothing was printed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         log_sha256: Option<String>,
-        /// Bytes of output left out of the log by `log_limit`.
+        /// Bytes of output that aren't in the log: left out by `log_limit`, or lost with a disk that took no more.
         #[serde(default, skip_serializing_if = "is_zero")]
         dropped_bytes: u64,
         /// Taken from the keeper's witness after the engine had died.
@@ -443,7 +443,7 @@ pub enum EventKind {
         /// Of the attempt's log; absent where nothing was printed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         log_sha256: Option<String>,
-        /// Bytes of output left out of the log by `log_limit`.
+        /// Bytes of output that aren't in the log: left out by `log_limit`, or lost with a disk that took no more.
         #[serde(default, skip_serializing_if = "is_zero")]
         dropped_bytes: u64,
         /// Taken from the keeper's witness after the engine had died.

@@ -26,7 +26,7 @@ impl Stream {
     }
 }
 
-/// How many bytes `log_limit` left out, between the head and the tail of a log.
+/// How many bytes aren't in a log: left out by `log_limit`, between its head and its tail, or lost with a disk that took no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dropped {
     /// Bytes of standard output.
@@ -40,6 +40,15 @@ impl Dropped {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.stdout.saturating_add(self.stderr)
+    }
+
+    pub(super) fn of(&self, stream: Stream) -> u64 {
+        match stream {
+            Stream::Stdout => self.stdout,
+            Stream::Stderr => self.stderr,
+            // Values aren't subject to the limit, and those that can't be kept fail their step.
+            Stream::Outputs => 0,
+        }
     }
 
     pub(super) fn count(&mut self, stream: Stream, bytes: u64) {
@@ -70,6 +79,9 @@ impl Dropped {
 /// The byte that names a frame which counts dropped bytes.
 pub(super) const DROPPED: u8 = b'd';
 
+/// The byte that names a frame which counts bytes that couldn't be written, at the end of a log.
+pub(super) const LOST: u8 = b'l';
+
 /// The byte that names an empty frame which ends the head of an output over its limit: the tail lies in segments, until it is moved behind this frame.
 pub(super) const CONTINUED: u8 = b'c';
 
@@ -94,6 +106,8 @@ pub enum Frame {
     },
     /// Here `log_limit` left something out.
     Dropped(Dropped),
+    /// From here on nothing could be written: the disk was full, say.
+    Lost(Dropped),
 }
 
 pub(super) fn header(code: u8, length: usize) -> [u8; HEADER] {

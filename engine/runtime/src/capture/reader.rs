@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::frame::{COMPLETE, CONTENT_MAX, CONTINUED, DROPPED, Dropped, Frame, HEADER, Stream, header};
+use super::frame::{COMPLETE, CONTENT_MAX, CONTINUED, DROPPED, Dropped, Frame, HEADER, LOST, Stream, header};
 
 /// A log to read. A log whose keeper was killed over its limit is read together with the segments of its tail; a last frame that is cut short is
 /// given as far as it goes.
@@ -26,6 +26,8 @@ pub struct Read {
     pub truncated: bool,
     /// How many bytes of the stream `log_limit` left out, somewhere in the middle.
     pub dropped: u64,
+    /// How many bytes of the stream couldn't be written, at its end.
+    pub lost: u64,
 }
 
 /// The longest line that [`CaptureLog::tail_lines`] gives whole, in bytes.
@@ -68,13 +70,8 @@ impl CaptureLog {
                     read.truncated |= room < bytes.len();
                 }
                 Frame::Bytes { .. } => {}
-                Frame::Dropped(dropped) => {
-                    read.dropped += match wanted {
-                        Stream::Stdout => dropped.stdout,
-                        Stream::Stderr => dropped.stderr,
-                        Stream::Outputs => 0,
-                    }
-                }
+                Frame::Dropped(dropped) => read.dropped += dropped.of(wanted),
+                Frame::Lost(lost) => read.lost += lost.of(wanted),
             }
         }
         Ok(read)
@@ -251,6 +248,7 @@ fn interpret(code: u8, content: Vec<u8>) -> io::Result<Option<Frame>> {
         DROPPED => {
             Dropped::decode(&content).map(|dropped| Some(Frame::Dropped(dropped))).ok_or_else(not_a_log)
         }
+        LOST => Dropped::decode(&content).map(|lost| Some(Frame::Lost(lost))).ok_or_else(not_a_log),
         CONTINUED | COMPLETE => Ok(None),
         _ => Err(not_a_log()),
     }

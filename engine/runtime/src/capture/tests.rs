@@ -41,6 +41,7 @@ fn recorded(path: &Path) -> (Vec<(Stream, u8)>, Dropped) {
                 assert_eq!(dropped.total(), 0, "one count a log");
                 dropped = count;
             }
+            Frame::Lost(lost) => panic!("nothing failed, and {lost:?} is missing"),
         }
     }
     (bytes, dropped)
@@ -90,7 +91,7 @@ proptest! {
         fs::write(&path, &bytes).unwrap();
         let content: usize = CaptureLog::open(&path).unwrap().frames().unwrap()
             .map_while(Result::ok)
-            .map(|frame| match frame { Frame::Bytes { bytes, .. } => bytes.len(), Frame::Dropped(_) => 16 })
+            .map(|frame| match frame { Frame::Bytes { bytes, .. } => bytes.len(), Frame::Dropped(_) | Frame::Lost(_) => 16 })
             .sum();
         prop_assert!(content <= bytes.len());
     }

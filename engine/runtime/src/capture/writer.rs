@@ -4,16 +4,19 @@
 //! (`<log>.tail-<n>`), of which the oldest is removed as soon as the younger ones hold the second half. At the end the tail is moved into the log.
 //! So memory stays constant, at most about 9/8 of the limit lies on disk, and everything that was kept is on disk at every moment: a log whose keeper
 //! was killed is read with its segments.
+//!
+//! Where a write fails, nothing more is written. The log is then cut behind its last whole frame, so that its hash is that of what lies there, and says how
+//! much is missing where that still fits.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, IoSlice, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::frame::{COMPLETE, CONTENT_MAX, CONTINUED, DROPPED, Dropped, HEADER, Stream, header};
+use super::frame::{COMPLETE, CONTENT_MAX, CONTINUED, DROPPED, Dropped, HEADER, LOST, Stream, header};
 use crate::keeper::LogSummary;
 
 /// Into how many segments the tail is cut. More waste less disk, fewer cost fewer files.
@@ -29,6 +32,8 @@ pub(crate) struct LogWriter {
     head_left: u64,
     tail: Tail,
     failure: Option<io::Error>,
+    /// What was printed since the failure, or in the write that failed.
+    lost: Dropped,
 }
 
 /// The log's file, with the hash over everything in it.
@@ -69,6 +74,7 @@ impl LogWriter {
             head_left: limit - tail,
             tail: Tail { size: tail, segments: VecDeque::new(), next: 0, dropped: Dropped::default() },
             failure: None,
+            lost: Dropped::default(),
         }
     }
 
@@ -80,14 +86,17 @@ impl LogWriter {
             self.head_left -= head.len() as u64;
             if !head.is_empty() {
                 self.attempt(|writer| writer.append_to_log(stream.code(), head));
+                self.count_lost(stream, head);
             }
             if !tail.is_empty() {
                 self.attempt(|writer| writer.append_to_tail(stream, tail));
+                self.count_lost(stream, tail);
             }
         }
     }
 
-    /// Moves the tail into the log, adds the values that the command left, and forces the log to disk. Gives no summary where nothing was printed.
+    /// Moves the tail into the log, adds the values that the command left, and forces the log to disk. Gives no summary where nothing was printed, or where
+    /// nobody knows what is on disk: a log that can't be forced there. What was lost counts as dropped.
     pub(crate) fn finish(mut self, outputs: &[u8]) -> (Option<LogSummary>, Dropped, Option<io::Error>) {
         self.attempt(Self::move_tail);
         for part in outputs.chunks(CONTENT_MAX) {
@@ -96,10 +105,16 @@ impl LogWriter {
         if self.tail.next > 0 {
             self.attempt(|writer| writer.append_to_log(COMPLETE, &[]));
         }
-        self.attempt(|writer| match &writer.log {
-            Some(log) => log.file.sync_data(),
-            None => Ok(()),
-        });
+        if self.failure.is_some() {
+            self.cut();
+        }
+        // What was written is forced to disk even where not all was. A flush that fails is never tried again.
+        if let Some(log) = &self.log
+            && let Err(error) = log.file.sync_data()
+        {
+            self.failure.get_or_insert(error);
+            self.log = None;
+        }
         // The segments are needed as long as the log isn't safe.
         if self.failure.is_none() {
             for segment in &self.tail.segments {
@@ -109,7 +124,29 @@ impl LogWriter {
         }
         let summary =
             self.log.map(|log| LogSummary { sha256: log.hash.finalize().into(), length: log.length });
-        (summary, self.tail.dropped, self.failure)
+        let mut missing = self.tail.dropped;
+        missing.stdout += self.lost.stdout;
+        missing.stderr += self.lost.stderr;
+        (summary, missing, self.failure)
+    }
+
+    /// After a failure: leaves whole frames alone in the log, and the count of what is missing behind them.
+    fn cut(&mut self) {
+        // In segments the log goes on, so nothing ends here.
+        let marks = self.lost.total() > 0 && self.tail.next == 0;
+        let Some(log) = &mut self.log else { return };
+        if marks && log.mark_lost(&self.path, self.lost).is_ok() {
+            return;
+        }
+        if log.file.set_len(log.length).is_err() {
+            self.log = None;
+        }
+    }
+
+    fn count_lost(&mut self, stream: Stream, bytes: &[u8]) {
+        if self.failure.is_some() {
+            self.lost.count(stream, bytes.len() as u64);
+        }
     }
 
     fn attempt(&mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) {
@@ -183,6 +220,22 @@ impl LogWriter {
             return Ok(());
         }
         self.append_to_log(DROPPED, &self.tail.dropped.encode())
+    }
+}
+
+impl Hashed {
+    /// Writes the count over what is left of the frame that failed: the disk gave that room already.
+    fn mark_lost(&mut self, path: &Path, lost: Dropped) -> io::Result<()> {
+        let count = lost.encode();
+        let frame = [&header(LOST, count.len())[..], &count].concat();
+        // Ours appends, whatever the place.
+        let file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+        file.write_all_at(&frame, self.length)?;
+        let length = self.length + frame.len() as u64;
+        file.set_len(length)?;
+        self.hash.update(&frame);
+        self.length = length;
+        Ok(())
     }
 }
 

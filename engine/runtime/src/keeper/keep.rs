@@ -189,6 +189,8 @@ fn finish(spec: &AttemptSpec, masker: &Masker, begun: &Begun, ending: Ending, si
         Some(log) => log.finish(&content),
         None => Default::default(),
     };
+    // Values that could not be kept are lost: the step must not pass without them.
+    let outputs_lost = failure.is_some() && !content.is_empty();
     Exit {
         ended: ending.ended,
         ended_by: ending.ended_by,
@@ -198,7 +200,7 @@ fn finish(spec: &AttemptSpec, masker: &Masker, begun: &Begun, ending: Ending, si
         log,
         dropped: dropped.total(),
         store_failure: failure.as_ref().map(errno),
-        outputs_unreadable: outputs.is_err(),
+        outputs_unreadable: outputs.is_err() || outputs_lost,
         pipe_held: ending.pipe_held,
         leftovers: ending.leftovers,
         leftover_count: ending.leftover_count,

@@ -84,7 +84,7 @@ fn outputs_of(
     exit: &Exit,
 ) -> Result<IndexMap<String, Value>, String> {
     if exit.outputs_unreadable {
-        return Err("the file behind RUNBOOK_OUTPUT can't be read".to_owned());
+        return Err("the values in the file behind RUNBOOK_OUTPUT can't be read or kept".to_owned());
     }
     if exit.log.is_none() {
         return Ok(IndexMap::new());

@@ -50,6 +50,11 @@ pub fn read_text(dir: &RunDir, step: &StepId, attempt: u32, stream: Stream) -> R
             "only a part of the output of {step} was kept, as its `log_limit` says: it can't be used in an expression"
         ));
     }
+    if read.lost > 0 {
+        return Err(format!(
+            "the end of the output of {step} is lost, since its log could not be written: it can't be used in an expression"
+        ));
+    }
     if read.truncated {
         return Err(format!(
             "the output of {step} is longer than 16 MiB, too long to be used in an expression"
