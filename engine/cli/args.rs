@@ -89,6 +89,43 @@ pub(crate) enum Command {
     Man(man::Options),
 }
 
+impl Command {
+    /// Whether the exit status says what became of a run or an answer. It does so even where nobody could be told on standard output; of the other
+    /// commands what they print is the result.
+    pub(crate) fn is_told_by_status(&self) -> bool {
+        match self {
+            Self::Run(_)
+            | Self::Resume(_)
+            | Self::Approve(_)
+            | Self::Reject(_)
+            | Self::Done(_)
+            | Self::Choose(_)
+            | Self::Answer(_)
+            | Self::Cancel(_)
+            | Self::Rollback(_)
+            | Self::Note(_) => true,
+            Self::Plan(_)
+            | Self::Status(_)
+            | Self::Runs(_)
+            | Self::Watch(_)
+            | Self::Logs(_)
+            | Self::List(_)
+            | Self::Show(_)
+            | Self::Lock(_)
+            | Self::Validate(_)
+            | Self::Test(_)
+            | Self::Verify(_)
+            | Self::Gc(_)
+            | Self::Schema(_)
+            | Self::New(_)
+            | Self::Init(_)
+            | Self::Doctor(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
+}
+
 /// The commands of the contract that later versions have.
 const LATER: &[&str] = &["report", "diff", "stats", "lint", "graph", "import", "export", "serve"];
 

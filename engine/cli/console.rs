@@ -1,9 +1,12 @@
 //! The two streams: standard output is data, standard error is talk (`cli.md`).
 //!
 //! All texts are written with colours; this is where they are dropped when nobody wants them. A reader that has gone away
-//! (`runbook runs | head -1`) is no error and never a panic.
+//! (`runbook runs | head -1`) is no error and never a panic. Results that are lost in another way, on a full disk say, are: the commands write them
+//! without a thought, and [`Console::lost`] tells at the end.
 
+use std::cell::RefCell;
 use std::io::{IsTerminal as _, Write as _};
+use std::rc::Rc;
 
 use anstyle::{AnsiColor, Style};
 
@@ -50,6 +53,8 @@ pub(crate) struct Console {
     pub(crate) quiet: bool,
     /// Nobody may be asked.
     pub(crate) non_interactive: bool,
+    /// The first failure of standard output, by this console or a copy of it.
+    pub(crate) failure: Rc<RefCell<Option<std::io::Error>>>,
 }
 
 impl Console {
@@ -77,33 +82,51 @@ impl Console {
             plain: global.plain || environment.dumb,
             quiet: global.quiet,
             non_interactive: global.non_interactive || environment.ci || !stdin_terminal || !stderr_terminal,
+            failure: Rc::default(),
         }
     }
 
     /// Results, to standard output. The text ends its lines itself.
     pub(crate) fn print(&self, text: &str) {
-        write(&mut std::io::stdout().lock(), text, self.stdout_color);
+        self.note(write(&mut std::io::stdout().lock(), text, self.stdout_color));
     }
 
     /// Talk, to standard error. The text ends its lines itself.
     pub(crate) fn say(&self, text: &str) {
-        write(&mut std::io::stderr().lock(), text, self.stderr_color);
+        // Nobody is left to be told that nobody reads.
+        let _ = write(&mut std::io::stderr().lock(), text, self.stderr_color);
     }
 
     /// Bytes as recorded, to standard output; whether somebody still reads.
     pub(crate) fn print_bytes(&self, bytes: &[u8]) -> bool {
         let mut stdout = std::io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
+        self.note(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+    }
+
+    /// Keeps the first failure; whether there is none.
+    fn note(&self, written: std::io::Result<()>) -> bool {
+        let Err(error) = written else { return true };
+        self.failure.borrow_mut().get_or_insert(error);
+        false
+    }
+
+    /// Why results were lost; nothing where they weren't, or where their reader didn't want more of them.
+    pub(crate) fn lost(&self) -> Option<std::io::Error> {
+        self.failure.borrow_mut().take().filter(is_loss)
     }
 }
 
+/// Whether somebody misses what couldn't be written: a reader that goes away has had enough.
+pub(crate) fn is_loss(error: &std::io::Error) -> bool {
+    error.kind() != std::io::ErrorKind::BrokenPipe
+}
+
 /// Writes all of a text or as much as the reader takes.
-fn write(stream: &mut dyn std::io::Write, text: &str, color: bool) {
+fn write(stream: &mut dyn std::io::Write, text: &str, color: bool) -> std::io::Result<()> {
     let written = if color {
         stream.write_all(text.as_bytes())
     } else {
         write!(stream, "{}", anstream::adapter::strip_str(text))
     };
-    // Nobody is left to be told that nobody reads.
-    let _ = written.and_then(|()| stream.flush());
+    written.and_then(|()| stream.flush())
 }

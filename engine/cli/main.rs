@@ -53,11 +53,20 @@ fn main() -> ExitCode {
 fn execute(arguments: Arguments) -> u8 {
     let context = Context::new(arguments.global);
     context.start_tracing();
+    let is_told_by_status = arguments.command.is_told_by_status() && !context.global.dry_run;
     let result = dispatch(&context, arguments.command);
-    result.unwrap_or_else(|error| {
+    let code = result.unwrap_or_else(|error| {
         context.console.say(&error.to_text());
         error.kind.exit_code()
-    })
+    });
+    let Some(error) = context.console.lost() else { return code };
+    context.console.say(&lost(&error));
+    if code == exit_code::SUCCEEDED && !is_told_by_status { exit_code::FAILED } else { code }
+}
+
+/// That results were lost.
+fn lost(error: &std::io::Error) -> String {
+    CommandError::usage("the results could not be written to standard output").with_cause(error).to_text()
 }
 
 fn dispatch(context: &Context, command: Command) -> Result<u8, CommandError> {
@@ -105,7 +114,13 @@ fn usage(error: &clap::Error) -> u8 {
         let _ = anstream::AutoStream::auto(std::io::stderr()).write_all(error.to_text().as_bytes());
         return exit_code::USAGE;
     }
-    // Nobody may read it; that is no reason to end otherwise.
-    let _ = error.print();
-    if error.use_stderr() { exit_code::USAGE } else { exit_code::SUCCEEDED }
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed.err().filter(console::is_loss) {
+        _ if error.use_stderr() => exit_code::USAGE,
+        None => exit_code::SUCCEEDED,
+        Some(error) => {
+            let _ = anstream::AutoStream::auto(std::io::stderr()).write_all(lost(&error).as_bytes());
+            exit_code::FAILED
+        }
+    }
 }

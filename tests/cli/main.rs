@@ -44,5 +44,6 @@ mod secrets;
 mod shapes;
 mod sharing;
 mod stopping;
+mod streams;
 mod structure;
 mod undo;

@@ -29,6 +29,7 @@ pub(crate) fn console(width: usize, plain: bool) -> Console {
         plain,
         quiet: false,
         non_interactive: true,
+        failure: std::rc::Rc::default(),
     }
 }
 
