@@ -138,18 +138,18 @@ pub(crate) fn comes_later(command: &str) -> bool {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The folder of runbooks
-    #[arg(long, global = true, value_name = "DIR", env = "RUNBOOK_DIR", hide_env_values = true)]
+    /// The folder of runbooks [env: RUNBOOK_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
-    /// Where runs are recorded
-    #[arg(long, global = true, value_name = "DIR", env = "RUNBOOK_STATE", hide_env_values = true)]
+    /// Where runs are recorded [env: RUNBOOK_STATE]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Never ask; a run that needs a person parks
     #[arg(long, global = true)]
     pub(crate) non_interactive: bool,
     /// When to use colours
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto,
-        num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+        num_args = 0..=1, default_missing_value = "always")]
     pub(crate) color: ColorChoice,
     /// No live lines, no box drawing: for screen readers and slow lines
     #[arg(long, global = true)]
@@ -185,15 +185,24 @@ pub(crate) struct Global {
     /// Show what would happen (as `plan` does)
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
-    /// Only steps with one of these tags (approvals stay in)
+    /// Only steps with one of these tags (approvals stay in); `list`: only such runbooks
     #[arg(long, global = true, value_name = "T,…")]
     pub(crate) tags: Option<String>,
-    /// No step with one of these tags (approvals stay in)
+    /// No step with one of these tags (approvals stay in); `list`: no such runbook
     #[arg(long, global = true, value_name = "T,…")]
     pub(crate) skip_tags: Option<String>,
 }
 
 impl Global {
+    /// The tags of `--tags` and of `--skip-tags`, one by one.
+    pub(crate) fn selected_tags(&self) -> (Vec<String>, Vec<String>) {
+        let words = |option: &Option<String>| -> Vec<String> {
+            let list = option.iter().flat_map(|list| list.split(','));
+            list.map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
+        };
+        (words(&self.tags), words(&self.skip_tags))
+    }
+
     /// The answers given ahead of time, in the order of their gates' names on the command line.
     pub(crate) fn ahead(&self) -> Vec<AheadAnswer> {
         self.answer.iter().chain(&self.approve).cloned().collect()
@@ -340,6 +349,21 @@ mod tests {
         }
         assert!(ahead_approval("gate=").is_err());
         assert_eq!(ahead_approval("gate=fine").map(|answer| answer.word), Ok("approve".into()));
+    }
+
+    #[test]
+    fn a_colour_is_chosen_with_and_without_an_equals_sign() {
+        let table: [(&[&str], ColorChoice); 5] = [
+            (&["runbook", "runs"], ColorChoice::Auto),
+            (&["runbook", "--color", "never", "runs"], ColorChoice::Never),
+            (&["runbook", "runs", "--color", "always"], ColorChoice::Always),
+            (&["runbook", "runs", "--color=never"], ColorChoice::Never),
+            (&["runbook", "runs", "--color"], ColorChoice::Always),
+        ];
+        for (line, expected) in table {
+            let read = Arguments::try_parse_from(line).map(|arguments| arguments.global.color);
+            assert_eq!(read.ok(), Some(expected), "{line:?}");
+        }
     }
 
     #[test]

@@ -24,8 +24,11 @@ pub(crate) struct Context {
 
 impl Context {
     /// Looks around.
-    pub(crate) fn new(global: Global) -> Self {
+    pub(crate) fn new(mut global: Global) -> Self {
         let environment = Environment::capture();
+        // Not by clap: it would count them as typed, and show them in what it says of other words.
+        global.dir = global.dir.or_else(|| environment.dir_variable.clone());
+        global.state = global.state.or_else(|| environment.state_variable.clone());
         if let Some(clock) = environment.test_clock {
             runbook_runtime::clock::set_for_tests(clock);
         }

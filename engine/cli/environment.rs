@@ -26,6 +26,8 @@ pub(crate) struct Environment {
     pub(crate) inside_run: Option<String>,
     /// Where files of this login session may lie.
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// The folder of runbooks, as `RUNBOOK_DIR` says.
+    pub(crate) dir_variable: Option<PathBuf>,
     /// Where runs are recorded, as `RUNBOOK_STATE` says.
     pub(crate) state_variable: Option<PathBuf>,
     /// The clock to go by instead of the machine's: for tests alone, and only in builds for them, since it would open every window.
@@ -49,6 +51,8 @@ impl Environment {
         let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
         // The XDG specification: a path that isn't absolute is ignored.
         let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        // One that is empty names nothing.
+        let named = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = absolute("HOME");
         let under_home = |below: &str| home.as_ref().map(|home| home.join(below));
         Self {
@@ -61,7 +65,8 @@ impl Environment {
             columns: text("COLUMNS").and_then(|value| value.parse().ok()).filter(|columns| *columns > 0),
             inside_run: text("RUNBOOK_RUN_ID").filter(|value| !value.is_empty()),
             runtime_dir: absolute("XDG_RUNTIME_DIR"),
-            state_variable: variable("RUNBOOK_STATE").map(PathBuf::from),
+            dir_variable: named("RUNBOOK_DIR"),
+            state_variable: named("RUNBOOK_STATE"),
             test_clock: text("RUNBOOK_TEST_ONLY_CLOCK")
                 .filter(|_| cfg!(debug_assertions))
                 .and_then(|clock| clock.parse::<jiff::Timestamp>().ok())

@@ -244,12 +244,8 @@ pub(crate) fn make(
 
 /// What `--tags` and `--skip-tags` select of this runbook.
 fn selection(context: &Context, loaded: &Loaded) -> Result<Selection, CommandError> {
-    let words = |option: &Option<String>| -> Vec<String> {
-        let list = option.iter().flat_map(|list| list.split(','));
-        list.map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()).collect()
-    };
-    let selection =
-        Selection { tags: words(&context.global.tags), skip_tags: words(&context.global.skip_tags) };
+    let (tags, skip_tags) = context.global.selected_tags();
+    let selection = Selection { tags, skip_tags };
     selection.check(&loaded.document).map_err(CommandError::usage)?;
     Ok(selection)
 }

@@ -79,3 +79,55 @@ fn a_run_whose_last_line_is_lost_ends_as_it_ended() {
     }
     assert_eq!(test.runs().len(), 2);
 }
+
+/// `--color WHEN` and `--color=WHEN` are one option.
+#[test]
+fn a_colour_may_stand_behind_a_space() {
+    let test = TestEnvironment::with(ONE);
+    for (arguments, coloured) in [
+        (&["list", "--color", "always"][..], true),
+        (&["--color", "always", "list"], true),
+        (&["list", "--color=always"], true),
+        (&["list", "--color"], true),
+        (&["list", "--color", "never"], false),
+        (&["list", "--color=never"], false),
+        (&["list"], false),
+    ] {
+        let output = test.runbook(arguments).succeeds();
+        assert_eq!(output.stdout.contains('\u{1b}'), coloured, "{output}");
+    }
+}
+
+/// What is set in the environment wasn't typed.
+#[test]
+fn the_usage_line_shows_no_option_of_the_environment() {
+    let test = TestEnvironment::with(ONE).variable("RUNBOOK_DIR", "runbooks");
+    test.runbook(&["run"]).exits(2).stderr_has("Usage: runbook run").lacks("--state").lacks("--dir");
+    test.runbook(&["run", "main"]).succeeds();
+    assert_eq!(test.runs().len(), 1, "both are followed all the same");
+    test.runbook(&["--help"]).succeeds().stdout_has("RUNBOOK_STATE").stdout_has("RUNBOOK_DIR");
+}
+
+#[test]
+fn list_is_narrowed_by_tags() {
+    let test = TestEnvironment::new();
+    for (name, tags) in [("a", "[deploy, web]"), ("b", "[deploy]"), ("c", "[]")] {
+        test.runbook_named(name, &format!("tags: {tags}\nsteps: [{{id: x, run: 'true'}}]\n"));
+    }
+    for (arguments, expected) in [
+        (&["--tags", "deploy"][..], &["a", "b"][..]),
+        (&["--tags", "web,other"], &["a"]),
+        (&["--skip-tags", "web"], &["b", "c"]),
+        (&["--tags", "deploy", "--skip-tags", "web"], &["b"]),
+        (&["--tags", "none"], &[]),
+        (&[], &["a", "b", "c"]),
+    ] {
+        let listed = test.runbook(&[&["list", "--format", "json"], arguments].concat()).succeeds().json();
+        let names: Vec<&str> =
+            listed.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{arguments:?}");
+    }
+    test.runbook(&["list", "--tags", "none"]).succeeds().stderr_has("No runbook with these tags");
+    test.write("runbooks/broken.yaml", "steps: 1\n");
+    test.runbook(&["list", "--tags", "web"]).succeeds().stdout_has("a").stderr_has("1 runbook left out");
+}

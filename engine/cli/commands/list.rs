@@ -18,7 +18,7 @@ use crate::error::CommandError;
 use crate::exit_code;
 use crate::find::RunbookFile;
 use crate::planning::{self, Loaded};
-use crate::report::wording::{distance, harmless, pad, wrap};
+use crate::report::wording::{count, distance, harmless, pad, wrap};
 
 /// Options of `list`.
 #[derive(Debug, Args)]
@@ -36,19 +36,41 @@ struct Entry {
 pub(crate) fn execute(context: &Context, _: &Options) -> Result<u8, CommandError> {
     let files = context.library()?.list();
     let mut latest = latest_runs(context)?;
+    let (tags, skip_tags) = context.global.selected_tags();
+    let is_narrowed = !tags.is_empty() || !skip_tags.is_empty();
+    let (total, mut unknown) = (files.len(), 0);
     let mut entries = Vec::with_capacity(files.len());
     for file in files {
         // A file that can't be read is listed all the same; `validate` says why.
         let loaded = planning::load(context, file.clone()).ok().and_then(|(loaded, _)| loaded);
+        if is_narrowed {
+            let Some(loaded) = &loaded else {
+                unknown += 1;
+                continue;
+            };
+            let has = |wanted: &String| loaded.document.tags.iter().any(|tag| **tag == **wanted);
+            if skip_tags.iter().any(has) || !tags.is_empty() && !tags.iter().any(has) {
+                continue;
+            }
+        }
         let stem = file.name.rsplit('/').next().unwrap_or(&file.name);
         let name = loaded.as_ref().and_then(|loaded| loaded.document.name.as_ref()).map_or(stem, |name| name);
         let last_run = latest.remove(name);
         entries.push(Entry { file, loaded, last_run });
     }
+    if unknown > 0 {
+        let what = count(unknown, "runbook");
+        context.console.say(&format!(
+            "{what} left out: the tags of one with mistakes aren't known (runbook validate)\n"
+        ));
+    }
     match context.global.format {
         Format::Json => {
             let values: Vec<Value> = entries.iter().map(to_json).collect();
             context.console.print(&format!("{}\n", Value::from(values)));
+        }
+        Format::Text | Format::Github | Format::Gitlab if entries.is_empty() && total > 0 => {
+            context.console.say("No runbook with these tags. `runbook list` shows all.\n");
         }
         Format::Text | Format::Github | Format::Gitlab if entries.is_empty() => {
             context.console.say("No runbooks. They are looked for in the folder `runbooks`, here and above; --dir names another.\n");
