@@ -46,4 +46,5 @@ mod sharing;
 mod stopping;
 mod streams;
 mod structure;
+mod titles;
 mod undo;

@@ -160,9 +160,10 @@ fn entered(line: &PlanLine, previous: Option<&PlanLine>) -> String {
     }
 }
 
-/// `apply (run), after gate; retried 2 times`.
+/// `apply — Apply the release (run), after gate; retried 2 times`.
 fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
-    let mut text = format!("{} ({})", styled(STRONG, &line.id), line.kind);
+    let title = line.title.as_ref().map_or_else(String::new, |title| format!(" — {}", harmless(title)));
+    let mut text = format!("{}{title} ({})", styled(STRONG, &line.id), line.kind);
     match (line.needs.as_slice(), previous) {
         ([], Some(before)) if before.finally == line.finally => text.push_str(", starts at once"),
         ([], _) => {}
@@ -171,9 +172,6 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
     }
     let mut notes = Vec::new();
     notes.extend(line.for_each.iter().map(|items| format!("for each of {}", harmless(items))));
-    if let Some(title) = &line.title {
-        notes.push(harmless(title));
-    }
     notes.extend(line.left_out.iter().map(|why| harmless(why)));
     notes.extend(line.lock.iter().map(|lock| format!("under the lock {}", harmless(lock))));
     notes.extend(line.window.iter().map(|window| format!("may start {}", harmless(window))));
@@ -235,6 +233,7 @@ fn body(line: &PlanLine) -> Vec<String> {
         parts.push(format!("undone by{always}: {}", foreign(undo.trim_end())));
     }
     parts.extend(line.expect.iter().map(|expected| format!("expects {}", foreign(expected))));
+    parts.extend(line.warn.iter().map(|expected| format!("warns unless {}", foreign(expected))));
     if !line.inputs.is_empty() {
         parts.push(format!("reads {}", foreign(&line.inputs.join(", "))));
     }

@@ -69,7 +69,14 @@ impl Dialogue {
 
     /// What is shown before the first line.
     pub(super) fn opening(&self) -> String {
-        let Question { step, gate, next, refused, .. } = &self.question;
+        // The end of what was printed says what went wrong; otherwise it is there for those who ask.
+        let went_wrong = matches!(self.question.gate.gate, Gate::Failure | Gate::Interrupted | Gate::Undo);
+        self.shown(if went_wrong { LAST_LINES } else { 0 })
+    }
+
+    /// The whole question, with so many lines of what was printed last.
+    fn shown(&self, lines: usize) -> String {
+        let Question { step, title, gate, next, refused, .. } = &self.question;
         let mut text = String::from("\n");
         let what = match gate.gate {
             Gate::Approve => "a decision is needed",
@@ -83,7 +90,10 @@ impl Dialogue {
             Gate::Window => "it is outside its window",
             Gate::Terminal => "it waits for a terminal",
         };
-        text.push_str(&format!("{} {step}: {what}\n", self.corner()));
+        let title = title.as_ref().map_or_else(String::new, |title| format!(" — {}", harmless(title)));
+        let headline = format!("{} {step}{title}: {what}", self.corner());
+        text.push_str(&wrap(&headline, self.layout.width, &format!("{} ", self.bar())));
+        text.push('\n');
         text.push_str(&self.block(&gate.prompt));
         if let Some(details) = &gate.details {
             text.push_str(&self.line(""));
@@ -97,7 +107,7 @@ impl Dialogue {
         }
         text.push_str(&self.items());
         text.push_str(&self.options());
-        text.push_str(&self.last_output());
+        text.push_str(&self.last_output(lines));
         text.push_str(&self.line(""));
         if !next.is_empty() {
             let ids: Vec<&str> = next.iter().map(runbook_core::id::StepId::as_str).collect();
@@ -420,25 +430,21 @@ impl Dialogue {
         rows.collect()
     }
 
-    /// Where something went wrong: the last lines that it printed.
-    fn last_output(&self) -> String {
+    /// So many of the last lines that were printed.
+    fn last_output(&self, count: usize) -> String {
         let lines = &self.question.last_output;
-        let went_wrong = matches!(self.question.gate.gate, Gate::Failure | Gate::Interrupted | Gate::Undo);
-        if !went_wrong || lines.is_empty() {
+        let from = lines.len().saturating_sub(count);
+        if from == lines.len() {
             return String::new();
         }
-        let from = lines.len().saturating_sub(LAST_LINES);
         format!("{}{}", self.line("What was printed last:"), self.block(&lines[from..].join("\n")))
     }
 
     /// `?`: everything that there is to see.
     fn details(&self) -> String {
-        let mut text = self.opening();
+        let mut text = self.shown(usize::MAX);
         if self.question.last_output.is_empty() {
             text.push_str(&self.line("Nothing was printed before."));
-        } else {
-            text.push_str(&self.line("What was printed last:"));
-            text.push_str(&self.block(&self.question.last_output.join("\n")));
         }
         text.push_str(&self.line(&format!("Digest of what is decided: {}", self.question.gate.digest)));
         text
@@ -546,6 +552,7 @@ mod tests {
 
     fn question(gate: Gate, words: &[&str], checklist: &[&str]) -> Question {
         Question {
+            title: None,
             step: "gate".parse().expect("a step id"),
             gate: open_gate(gate, words, checklist),
             confirm_typed: false,

@@ -10,6 +10,7 @@ use runbook_core::event::{Event, EventKind, Outcome};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
 use runbook_core::plan::Action;
+use runbook_core::render::title;
 use runbook_runtime::capture::Stream;
 use runbook_runtime::run::View;
 use runbook_runtime::store::Store;
@@ -18,7 +19,7 @@ use super::buffer::Buffer;
 use super::history;
 use super::next::Paste;
 use super::sentences::{question, sentence, start};
-use super::wording::{Signs, duration, fit, gist, started};
+use super::wording::{Signs, duration, fit, gist, started, titled};
 use super::{Report, Screen};
 use crate::console::{DIM, STRONG, styled};
 
@@ -89,6 +90,7 @@ impl Live {
             let read = |store: &Store| history::usual(store, &view.plan.runbook, &event.run);
             self.usual = Some(self.store.as_ref().map(read).unwrap_or_default());
         }
+        let title = view.state.index_of(id).and_then(|index| title(view.plan, view.state, index));
         let hold = match &step.action {
             Action::Check(check) => check.hold.map(Into::into),
             _ => None,
@@ -110,7 +112,7 @@ impl Live {
         let running = Running {
             attempt: *attempt,
             since: event.at,
-            gist: gist(step, command.as_deref()),
+            gist: gist(step, title.as_deref(), command.as_deref()),
             hold,
             holds_since: None,
             until,
@@ -195,7 +197,13 @@ impl Report for Live {
         // Whoever sits here is asked by the prompt itself.
         let asked = !self.screen.console().non_interactive;
         let waits = if asked { None } else { question(event, view, &self.signs, Some(&self.paste)) };
-        let told = waits.or_else(|| sentence(event, view, &self.signs)).unwrap_or_default();
+        let mut told = waits.or_else(|| sentence(event, view, &self.signs)).unwrap_or_default();
+        if let EventKind::StepFinished { step, .. } = &event.kind
+            && let Some(end) = told.find('\n')
+        {
+            // Its live line, which said what the step is, is gone.
+            told.insert_str(end, &styled(DIM, titled(step, view)));
+        }
         if !told.is_empty() || !output.is_empty() {
             self.screen.say(&format!("{output}{told}"));
         }

@@ -8,7 +8,7 @@ use runbook_core::template::quote_for_display;
 use runbook_runtime::run::View;
 
 use super::next::Paste;
-use super::wording::{Signs, count, gist, harmless, millis, started, why};
+use super::wording::{Signs, count, gist, harmless, millis, started, titled, why};
 use crate::console::{ATTENTION, DIM, STRONG, styled};
 
 /// The line that tells of an event, with its newline; `None` where people needn't hear of it.
@@ -238,15 +238,22 @@ pub(super) fn question(
     let gate = view.state.gates.get(&index)?;
     let asking = &view.plan.steps[index];
     let mut text = format!(
-        "{} {} waits for a person: {}\n",
+        "{} {}{} waits for a person: {}\n",
         styled(ATTENTION, signs.question),
         styled(STRONG, step),
+        styled(DIM, titled_aside(step, view)),
         harmless(prompt)
     );
     for command in paste.into_iter().flat_map(|paste| paste.answers(step, asking, gate, false)) {
         text.push_str(&format!("  {} {command}\n", signs.next));
     }
     Some(text)
+}
+
+/// ` — Title —` of a step within a sentence.
+fn titled_aside(step: &StepId, view: View<'_>) -> String {
+    let title = titled(step, view);
+    if title.is_empty() { title } else { format!("{title} —") }
 }
 
 /// Whether a step is one that needs a terminal, and hasn't had one yet.
@@ -293,7 +300,12 @@ pub(super) fn start(event: &Event, view: View<'_>, signs: &Signs) -> Option<Stri
         let why = why.as_ref().map_or_else(String::new, |why| format!(" ({})", harmless(why)));
         line.push_str(&format!(" attempt {attempt}{why}"));
     }
-    line.push_str(&styled(DIM, format_args!(" {}", gist(step, command.as_deref()))));
+    let title = titled(id, view);
+    if title.is_empty() {
+        line.push_str(&styled(DIM, format_args!(" {}", gist(step, None, command.as_deref()))));
+    } else {
+        line.push_str(&styled(DIM, title));
+    }
     line.push('\n');
     Some(line)
 }

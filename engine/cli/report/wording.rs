@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use anstyle::Style as Colour;
 use runbook_core::event::{Event, EventKind, Outcome};
+use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
 use runbook_core::plan::Step;
+use runbook_core::render::title;
 use runbook_runtime::run::View;
 use runbook_runtime::sanitize::{Style, sanitize};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -126,10 +128,9 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-/// What a step is about, in a line: the first line of its command or question as it was shown, else its title.
-pub(crate) fn gist(step: &Step, command: Option<&str>) -> String {
+/// What a step is about, in a line: its title, else the first line of its command or question as it was shown.
+pub(crate) fn gist(step: &Step, title: Option<&str>, command: Option<&str>) -> String {
     let text = command.map(str::trim).filter(|command| !command.is_empty());
-    let title = step.title.as_deref().filter(|title| !title.contains("{{"));
     let text = match (title, text) {
         (Some(title), _) => title,
         (None, Some(command)) => {
@@ -140,6 +141,12 @@ pub(crate) fn gist(step: &Step, command: Option<&str>) -> String {
         (None, None) => step.action.kind(),
     };
     harmless(text)
+}
+
+/// ` — Title` of the step with this id; nothing where it has none.
+pub(crate) fn titled(step: &StepId, view: View<'_>) -> String {
+    let title = view.state.index_of(step).and_then(|index| title(view.plan, view.state, index));
+    title.map_or_else(String::new, |title| format!(" — {}", harmless(&title)))
 }
 
 /// The step, or undo of a step, that an event starts.

@@ -71,6 +71,9 @@ pub struct PlanLine {
     /// What must be true of the result.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<String>,
+    /// What is reported where it isn't true, and fails nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warn: Vec<String>,
     /// What is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
@@ -296,6 +299,7 @@ impl<'p> Before<'p> {
             done_when: step.done_when.as_ref().map(|check| self.probe(check, step, &context)),
             when: step.when.clone(),
             expect: expect.to_vec(),
+            warn: check.map(|check| check.warn.clone()).unwrap_or_default(),
             prompt: question.map(|question| self.text(&question.prompt, &context)),
             details: question
                 .and_then(|question| question.details.as_deref())
@@ -510,7 +514,7 @@ fn is_known(reference: &Reference) -> bool {
 }
 
 /// An expression as it is shown where its value isn't known.
-fn shown(expression: &Expression) -> String {
+pub(crate) fn shown(expression: &Expression) -> String {
     let source = expression.source().split_whitespace().collect::<Vec<_>>().join(" ");
     match expression.references() {
         [reference]

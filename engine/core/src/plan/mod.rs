@@ -34,6 +34,7 @@ mod undo;
 mod unsupported;
 
 pub use build::{LOST_STEP, build, validate};
+pub(crate) use describe::shown;
 pub use describe::{PlanLine, describe, describe_guards};
 pub use difference::{Difference, definition, differences};
 pub use guards::{Guards, Lock, OnBusy, Outside};

@@ -11,6 +11,7 @@ mod launch;
 mod leaf;
 mod question;
 mod structure;
+mod title;
 mod until;
 mod verdict;
 
@@ -20,5 +21,6 @@ pub use launch::{HttpCall, Launch, ProbeCall, Texts};
 pub(crate) use launch::{dialect_of, is_plain};
 pub use leaf::{Delivery, Notification};
 pub(crate) use leaf::{shown_leaf, shown_probe};
+pub use title::title;
 pub(crate) use until::moment_of;
 pub use verdict::{Measured, Verdict};

@@ -38,6 +38,7 @@ impl Dispatcher<'_> {
         let refused = self.refused.take().filter(|(of, _)| *of == id).map(|(_, why)| why);
         let asked = Question {
             step: id.clone(),
+            title: runbook_core::render::title(plan, &self.state, step),
             confirm_typed: question.is_some_and(|question| question.confirm_typed),
             evidence: question.map_or_else(Default::default, |question| question.evidence),
             next: self.next_steps(step),

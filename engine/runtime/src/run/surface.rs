@@ -52,6 +52,8 @@ pub trait Observer {
 pub struct Question {
     /// The step it is about.
     pub step: StepId,
+    /// What the step is called, where that isn't its id.
+    pub title: Option<String>,
     /// The question as it is open.
     pub gate: OpenGate,
     /// Whether a random word must be typed in place of the deciding one.
