@@ -534,3 +534,55 @@ steps:
         assert_eq!(seen["passed"], true, "{stubs} {seen:#}");
     }
 }
+
+/// What `test` would refuse, `validate` finds.
+#[test]
+fn validate_reads_the_scenarios_beside_a_runbook() {
+    let rows = [
+        ("an unknown step", "scenarios: [{name: x, steps: {buidl: {stdout: ok}}}]\n", "buidl", "`build`"),
+        ("a wrong key", "scenarios: [{name: x, stps: {}}]\n", "stps", "`steps`"),
+        ("an unknown parameter", "scenarios: [{name: x, params: {v: 1}}]\n", "v: 1", "no parameter `v`"),
+        ("a wrong outcome", "scenarios: [{name: x, expect: {outcome: done}}]\n", "done", "done"),
+    ];
+    for (what, scenarios, at, told) in rows {
+        let column = scenarios.find(at).unwrap() + 1;
+        let test = TestEnvironment::with("\nsteps: [{id: build, run: 'true'}]\n");
+        test.write("runbooks/main.test.yaml", scenarios);
+        for arguments in [&["validate"][..], &["validate", "main"], &["validate", "runbooks/main.test.yaml"]]
+        {
+            let output = test.runbook(arguments).exits(1);
+            assert!(output.stdout.contains(told), "{what}: {output}");
+            assert!(output.stdout.contains(&format!("main.test.yaml:1:{column}")), "{what}: {output}");
+        }
+    }
+    // Of a runbook with mistakes the scenarios' own are found as well, and each once.
+    let test = TestEnvironment::with("\nsteps: [{id: build, run: '{{ nothing }}'}]\n");
+    test.write("runbooks/main.test.yaml", "scenarios: [{name: x, stps: {}}]\n");
+    let output = test.runbook(&["validate", "--format", "json"]).exits(1);
+    let codes: Vec<_> = output.json().as_array().unwrap().iter().map(|found| found["code"].clone()).collect();
+    assert_eq!(codes.len(), 2, "{output}");
+    // Scenarios without a runbook test nothing.
+    let test = TestEnvironment::with("\nsteps: [{id: build, run: 'true'}]\n");
+    test.write("runbooks/mian.test.yaml", "scenarios: []\n");
+    test.runbook(&["validate"]).exits(1).stdout_has("no runbook beside");
+    test.runbook(&["validate", "main"]).succeeds();
+}
+
+/// Nothing to do would count as done.
+#[test]
+fn no_steps_are_a_mistake() {
+    let rows = [
+        ("\nsteps: []\n", "a runbook needs at least one step"),
+        ("\nsteps:\n  - {id: a, run: 'true'}\n  - {id: b, steps: []}\n", "a group needs at least one step"),
+        ("\nsteps:\n  - {id: a, steps: [{id: b, steps: []}]}\n", "a group needs at least one step"),
+    ];
+    for (body, told) in rows {
+        let test = TestEnvironment::with(body);
+        let output = test.runbook(&["validate", "--format", "json"]).exits(1);
+        let found = output.json()[0].clone();
+        assert_eq!(found["message"], told, "{output}");
+        assert!(found["help"].is_string() && found["line"].as_u64() > Some(1), "{output}");
+        test.runbook(&["run", "main"]).exits(2).stderr_has(told);
+        assert!(test.runs().is_empty());
+    }
+}

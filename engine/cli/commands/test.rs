@@ -1,6 +1,7 @@
 //! `runbook test`: the scenarios of runbooks (`language.md` §10), each rehearsed without a process.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -31,7 +32,7 @@ pub(crate) struct Options {
 }
 
 /// A scenario that can be rehearsed.
-struct Ready {
+pub(super) struct Ready {
     runbook: String,
     source: Source,
     scenario: Scenario,
@@ -80,26 +81,12 @@ fn wanted(
     findings: &mut Findings,
 ) -> Result<Vec<RunbookFile>, CommandError> {
     if options.names.is_empty() {
-        for path in library.stray_scenarios() {
-            let shown = path.display().to_string();
-            let source = Source::new(shown.as_str(), "");
-            let mut diagnostics = Diagnostics::new();
-            let message = "there is no runbook beside these scenarios";
-            diagnostics.push(
-                Diagnostic::error(&source.shared_name(), "no-runbook", Span::default(), message)
-                    .with_help("`NAME.test.yaml` stands beside `NAME.yaml`"),
-            );
-            findings.push((source, diagnostics));
-        }
+        findings.extend(strays(library));
         return Ok(library.list());
     }
     let mut files = Vec::new();
     for name in &options.names {
-        // The scenarios' own file means the runbook beside it.
-        let runbook = ["yaml", "yml"].iter().find_map(|ending| {
-            name.strip_suffix(&format!(".test.{ending}")).map(|stem| format!("{stem}.{ending}"))
-        });
-        let file = library.find(runbook.as_ref().unwrap_or(name))?;
+        let file = library.find(&runbook_of(name))?;
         if file.scenarios().is_none() {
             let expected = file.path.with_extension("test.yaml");
             return Err(CommandError::usage(format!("`{name}` has no scenarios"))
@@ -110,8 +97,32 @@ fn wanted(
     Ok(files)
 }
 
+/// The runbook that a name means: the scenarios' own file means the one beside it.
+pub(super) fn runbook_of(name: &str) -> Cow<'_, str> {
+    let beside = ["yaml", "yml"].iter().find_map(|ending| {
+        name.strip_suffix(&format!(".test.{ending}")).map(|stem| format!("{stem}.{ending}"))
+    });
+    beside.map_or(Cow::Borrowed(name), Cow::Owned)
+}
+
+/// Scenarios that no runbook stands beside, each a finding.
+pub(super) fn strays(library: &Library) -> Findings {
+    let finding = |path: PathBuf| {
+        let shown = path.display().to_string();
+        let source = Source::new(shown.as_str(), "");
+        let mut diagnostics = Diagnostics::new();
+        let message = "there is no runbook beside these scenarios";
+        diagnostics.push(
+            Diagnostic::error(&source.shared_name(), "no-runbook", Span::default(), message)
+                .with_help("`NAME.test.yaml` stands beside `NAME.yaml`"),
+        );
+        (source, diagnostics)
+    };
+    library.stray_scenarios().into_iter().map(finding).collect()
+}
+
 /// Reads the scenarios of a runbook and plans it for each.
-fn prepare(
+pub(super) fn prepare(
     context: &Context,
     loaded: &Loaded,
     path: &Path,

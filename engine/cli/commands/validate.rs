@@ -1,7 +1,11 @@
-//! `runbook validate`: all mistakes, each with its place.
+//! `runbook validate`: all mistakes of runbooks and of the scenarios beside them, each with its place.
+
+use std::path::Path;
 
 use clap::Args;
+use runbook_core::document::parse_scenarios;
 
+use super::test::{prepare, runbook_of, strays};
 use crate::args::Format;
 use crate::console::{GOOD, styled};
 use crate::context::Context;
@@ -9,7 +13,7 @@ use crate::diagnostics::{all_of, to_text};
 use crate::error::CommandError;
 use crate::exit_code;
 use crate::find::RunbookFile;
-use crate::planning::{self, Findings};
+use crate::planning::{self, Findings, Loaded};
 use crate::report::wording::{Signs, count};
 
 /// Options of `validate`.
@@ -20,20 +24,30 @@ pub(crate) struct Options {
     pub(crate) names: Vec<String>,
 }
 
+/// What is wrong with scenarios by themselves.
+fn shape(context: &Context, path: &Path, findings: &mut Findings) -> Result<(), CommandError> {
+    if let Some(source) = planning::read(context, path, findings)? {
+        let (_, diagnostics) = parse_scenarios(&source);
+        findings.push((source, diagnostics));
+    }
+    Ok(())
+}
+
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     let library = context.library()?;
     let files: Vec<RunbookFile> = if options.names.is_empty() {
         library.list()
     } else {
-        options.names.iter().map(|name| library.find(name)).collect::<Result<_, _>>()?
+        options.names.iter().map(|name| library.find(&runbook_of(name))).collect::<Result<_, _>>()?
     };
     if options.names.is_empty() {
         library.refuse_none()?;
     }
-    let mut findings = Findings::new();
+    let mut findings = if options.names.is_empty() { strays(&library) } else { Findings::new() };
     let checked = files.len();
     for file in files {
+        let scenarios = file.scenarios();
         let (loaded, found) = match planning::load(context, file) {
             Ok(read) => read,
             // One file that can't be read doesn't hide what is wrong with the others.
@@ -44,9 +58,19 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
             Err(error) => return Err(error),
         };
         findings.extend(found);
-        if let Some(loaded) = loaded {
-            findings.extend(loaded.validate());
+        let of_plan = loaded.as_ref().map(Loaded::validate);
+        // What a scenario names is looked for in a plan, which a runbook with mistakes doesn't come to.
+        let sound = loaded.filter(|_| of_plan.as_ref().is_some_and(|found| !planning::has_errors(found)));
+        findings.extend(of_plan.into_iter().flatten());
+        let Some(path) = scenarios else { continue };
+        match sound {
+            None => shape(context, &path, &mut findings),
+            Some(loaded) => prepare(context, &loaded, &path, &mut Vec::new(), &mut findings),
         }
+        .or_else(|error| {
+            let goes_on = options.names.is_empty();
+            goes_on.then(|| findings.push(planning::unreadable(&error))).ok_or(error)
+        })?;
     }
     let has_errors = planning::has_errors(&findings);
     let mut text = to_text(&all_of(findings), context.global.format);

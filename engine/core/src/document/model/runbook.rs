@@ -83,7 +83,7 @@ fn whole_runbook(runbook: &Runbook, node: &Node, decoder: &mut Decoder) {
         );
     }
     if has_empty_list(node, "steps") {
-        decoder.error("invalid-value", value_span(node, "steps"), "a runbook needs at least one step");
+        refuse_no_steps(node, "a runbook", "write one, as in `- {id: hello, run: echo hello}`", decoder);
     }
     if let Some(name) = runbook.name.as_ref().filter(|name| !crate::id::is_step_name(name)) {
         let help = "a runbook's name follows the rule of ids: a-z, 0-9, `_` and `-`, beginning with a letter, at most 64";
@@ -100,7 +100,13 @@ fn whole_runbook(runbook: &Runbook, node: &Node, decoder: &mut Decoder) {
     report_duplicate_ids(runbook.top_steps(), decoder);
 }
 
-fn has_empty_list(node: &Node, name: &str) -> bool {
+/// Reports an empty list of steps: nothing would be done, and that would count as done.
+pub(super) fn refuse_no_steps(node: &Node, what: &str, help: &str, decoder: &mut Decoder) {
+    let message = format!("{what} needs at least one step");
+    decoder.error_with_help("invalid-value", value_span(node, "steps"), message, help);
+}
+
+pub(super) fn has_empty_list(node: &Node, name: &str) -> bool {
     node.get(name).is_some_and(|value| matches!(&value.value, Value::Sequence(items) if items.is_empty()))
 }
 

@@ -10,6 +10,7 @@ use super::action::{Action, COMPANIONS, Command};
 use super::check::{Check, Probe};
 use super::gate::Ask;
 use super::policy::{Batch, Escalate, ForEach, Lock, OnFailure, OnInterrupt, Retry, Shell, Window};
+use super::runbook::{has_empty_list, refuse_no_steps};
 use crate::document::decode::{Decode, Decoder, Fields, Properties, Record, inline_schema, word};
 use crate::document::node::{Node, Value, crop};
 use crate::document::record::record;
@@ -229,6 +230,9 @@ fn meaningful_keys(step: &Step, node: &Node, decoder: &mut Decoder) {
     if argv {
         let help = Some("a list is a program with its arguments, without a shell; a text is a script");
         meaningless(node, "shell", "beside a list", help, decoder);
+    }
+    if action == "steps" && has_empty_list(node, "steps") {
+        refuse_no_steps(node, "a group", "write its steps, or remove the group", decoder);
     }
     if step.for_each.is_none() && step.on.is_none() {
         for key in ["max_parallel", "batches", "max_failures"] {

@@ -363,7 +363,12 @@ fn in_a_runbook() {
         ("[]", &["wrong-type 1:1 expected a map (a runbook), found a list"]),
         ("text", &["wrong-type 1:1 expected a map (a runbook), found the text `text`"]),
         ("name: a", &["missing-key 1:1 a runbook needs the key `steps`"]),
-        ("steps: []", &["invalid-value 1:8 a runbook needs at least one step"]),
+        (
+            "steps: []",
+            &[
+                "invalid-value 1:8 a runbook needs at least one step (write one, as in `- {id: hello, run: echo hello}`)",
+            ],
+        ),
         ("steps:", &["wrong-type 1:6 expected a list, found nothing (null)"]),
         ("steps: {id: a}", &["wrong-type 1:8 expected a list, found a map"]),
         ("steps: [a]", &["wrong-type 1:9 expected a map (a step), found the text `a`"]),
