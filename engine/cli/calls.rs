@@ -116,15 +116,18 @@ impl Calls for Called {
     }
 }
 
-/// The names that the steps of a runbook call.
+/// The names that the steps of a runbook, and what undoes them, call.
 fn calls_in(document: &Runbook) -> Vec<String> {
     let mut names = Vec::new();
     let mut open: Vec<&Step> = document.top_steps().collect();
     while let Some(step) = open.pop() {
-        match &step.action {
-            Action::Call(call) => names.push(call.call.to_string()),
-            Action::Steps(group) => open.extend(&group.steps),
-            _ => {}
+        let undo = step.undo.iter().map(|undo| &undo.action.0);
+        for action in undo.chain([&step.action]) {
+            match action {
+                Action::Call(call) => names.push(call.call.to_string()),
+                Action::Steps(group) => open.extend(&group.steps),
+                _ => {}
+            }
         }
     }
     names

@@ -48,3 +48,4 @@ mod streams;
 mod structure;
 mod titles;
 mod undo;
+mod undo_call;

@@ -586,3 +586,43 @@ fn no_steps_are_a_mistake() {
         assert!(test.runs().is_empty());
     }
 }
+
+/// An undo succeeds where nothing is said of it; `ID.undo` rehearses that it fails, and a called runbook's steps have their own stubs.
+#[test]
+fn an_undo_is_stubbed_by_its_name() {
+    let procedure = "
+rollback: auto
+steps:
+  - {id: a, run: 'one', undo: {run: 'back'}}
+  - {id: b, run: 'two', undo: {call: restore, with: {to: v1}}}
+  - {id: bad, run: 'false'}
+";
+    let restore = "params: {to: {type: string}}\nsteps:\n  - {id: sure, approve: {prompt: 'Sure?'}}\n  - {id: put, run: 'put {{ params.to }}'}\n";
+    let rehearse = |keys: &str| {
+        let environment = project(procedure, &format!("  - name: it\n{}", indented(keys)));
+        environment.runbook_named("restore", restore);
+        environment.runbook(&["test", "--format", "json"]).whatever_status()
+    };
+    let steps = "steps: {a: {}, b: {}, bad: {exit_code: 1}";
+    for (keys, code) in [
+        (
+            "answers: {b.undo.sure: {approve: [alice]}}\nexpect: {outcome: failed, undone: [b, a], commands: {b.undo.put: put v1}}",
+            0,
+        ),
+        ("answers: {b.undo.sure: {approve: [alice]}}\nexpect: {undone: [b]}", 1),
+        ("expect: {outcome: waiting, not_run: [b.undo.put]}", 0),
+        ("answers: {b.undo.sure: {reject: [alice]}}\nexpect: {outcome: waiting}", 0),
+    ] {
+        let output = rehearse(&format!("{steps}}}\n{keys}"));
+        assert_eq!(output.code(), code, "{keys}: {output}");
+    }
+    let approved = "answers: {b.undo.sure: {approve: [alice]}, a: abort, b: abort}\n";
+    for (stub, undone) in [("a.undo: {exit_code: 1}", "[b]"), ("b.undo.put: {exit_code: 1}", "[]")] {
+        let output =
+            rehearse(&format!("{steps}, {stub}}}\n{approved}expect: {{outcome: failed, undone: {undone}}}"));
+        assert_eq!(output.code(), 0, "{stub}: {output}");
+    }
+    let output = rehearse(&format!("{steps}, b.undo.pat: {{}}}}\nexpect: {{}}"));
+    assert_eq!(output.code(), 2, "{output}");
+    assert!(output.stdout.contains("did you mean `b.undo.put`?"), "{output}");
+}

@@ -219,10 +219,13 @@ fn killed_at_many_moments_each_step_runs_once() {
 }
 
 /// The engine killed at its n-th flush to disk, for each n until it ends by itself: nothing is lost, nothing happens twice.
-fn killed_at_each_flush(body: &str, code: i32, ledger: &[&str]) {
+fn killed_at_each_flush(body: &str, others: &[(&str, &str)], code: i32, ledger: &[&str]) {
     let mut survived = None;
     for number in 1..80 {
         let test = TestEnvironment::with(body);
+        for (name, body) in others {
+            test.runbook_named(name, body);
+        }
         let mut command = Command::new("strace");
         let injection = format!("inject=fdatasync,fsync:signal=KILL:when={number}");
         command.args(["-f", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", &injection]);
@@ -265,7 +268,7 @@ fn killed_at_each_flush(body: &str, code: i32, ledger: &[&str]) {
 #[test]
 fn killed_at_each_flush_each_step_runs_once() {
     let body = "\nsteps:\n  - {id: a, run: echo a >> \"$LEDGER\"}\n  - {id: b, run: echo b >> \"$LEDGER\"}\n";
-    killed_at_each_flush(body, 0, &["a", "b"]);
+    killed_at_each_flush(body, &[], 0, &["a", "b"]);
 }
 
 #[test]
@@ -279,7 +282,27 @@ steps:
 finally:
   - {id: last, run: echo last >> "$LEDGER"}
 "#;
-    killed_at_each_flush(body, 1, &["a", "b", "undo-b", "undo-a", "last"]);
+    killed_at_each_flush(body, &[], 1, &["a", "b", "undo-b", "undo-a", "last"]);
+}
+
+#[test]
+fn killed_at_each_flush_each_step_of_a_called_undo_runs_once() {
+    let body = r#"
+rollback: auto
+steps:
+  - {id: a, run: echo a >> "$LEDGER", undo: {call: back}}
+  - {id: bad, run: exit 1}
+finally:
+  - {id: last, run: echo last >> "$LEDGER"}
+"#;
+    let back = r#"
+steps:
+  - {id: x, run: echo x >> "$LEDGER"}
+  - {id: y, run: echo y >> "$LEDGER"}
+finally:
+  - {id: tidy, run: echo tidy >> "$LEDGER"}
+"#;
+    killed_at_each_flush(body, &[("back", back)], 1, &["a", "x", "y", "tidy", "last"]);
 }
 
 /// A torn last line is what a crash leaves: kept, reported, no obstacle.

@@ -152,5 +152,5 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
 
 /// What undoes a step.
 pub(crate) fn undo(action: Action, always: bool) -> Option<Box<Undo>> {
-    Some(Box::new(Undo { action, timeout: None, env: IndexMap::new(), always }))
+    Some(Box::new(Undo { action, steps: Vec::new(), timeout: None, env: IndexMap::new(), always }))
 }

@@ -574,6 +574,9 @@ impl<'a> Simulator<'a> {
         };
         if matches!(gate.gate, Gate::Failure | Gate::Interrupted) {
             self.diverged |= !matches!(given.word.as_str(), "retry" | "wait" | "end");
+            // Who says `retry` gives the step all its retries back.
+            let used = self.state.steps[step].attempts_in_round > 0;
+            self.diverged |= given.word == "retry" && used && self.plan.steps[step].retry.is_some();
         }
         let open = u32::try_from(gate.checklist.len() - gate.ticked.len()).expect("a short list");
         if gate.gate == Gate::Manual && !no && open > 0 {

@@ -98,8 +98,12 @@ fn wanted(opened: &Opened, options: &Options) -> Vec<(StepId, u32)> {
         .steps
         .iter()
         .enumerate()
-        .filter(|(_, step)| if options.undo { step.undoes().is_some() } else { !step.is_added() })
-        .filter(|(_, step)| options.step.as_ref().is_none_or(|wanted| *wanted == step.id))
+        .filter(|(index, step)| {
+            let undone = opened.state.plan.undone_by(*index).filter(|_| options.undo);
+            let is_meant = if options.undo { undone.is_some() } else { !step.waits_for_unwinding() };
+            let of = undone.map_or(&step.id, |undone| &opened.state.plan.steps[undone].id);
+            is_meant && options.step.as_ref().is_none_or(|wanted| wanted == of)
+        })
         .map(|(index, step)| (step.files_id(), last(&opened.state, index)))
         .filter(|(_, attempt)| *attempt > 0)
         .collect()

@@ -232,6 +232,11 @@ fn body(line: &PlanLine) -> Vec<String> {
         let always = if line.undo_always { ", also where it failed" } else { "" };
         parts.push(format!("undone by{always}: {}", foreign(undo.trim_end())));
     }
+    for step in &line.undo_steps {
+        let what = step.command.as_ref().or(step.prompt.as_ref()).map(|text| foreign(text.trim_end()));
+        parts.push(format!("  {} ({})", step.id, step.kind));
+        parts.extend(what.iter().flat_map(|text| text.lines()).map(|line| format!("    {line}")));
+    }
     parts.extend(line.expect.iter().map(|expected| format!("expects {}", foreign(expected))));
     parts.extend(line.warn.iter().map(|expected| format!("warns unless {}", foreign(expected))));
     if !line.inputs.is_empty() {

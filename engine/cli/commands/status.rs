@@ -3,8 +3,8 @@
 use clap::Args;
 use runbook_core::event::Outcome;
 use runbook_core::moment::Moment;
-use runbook_core::plan::{Plan, Step};
-use runbook_core::state::Status;
+use runbook_core::plan::Step;
+use runbook_core::state::{RunState, Status};
 use runbook_runtime::run::{self, Opened, View};
 use runbook_runtime::store::{Standing, Summary, lock, summarize};
 use serde_json::{Value, json};
@@ -68,14 +68,24 @@ fn word(opened: &Opened, index: usize, is_held: bool) -> &'static str {
         Status::Pending => "pending",
         Status::Running(_) if opened.state.gates.contains_key(&index) => "waiting",
         Status::Running(_) | Status::Delayed { .. } if is_held && !is_over => "running",
+        Status::Running(_)
+            if opened.state.plan.steps[index].is_container() && opened.state.parked.is_some() =>
+        {
+            "waiting"
+        }
         Status::Running(_) => "interrupted",
         Status::Delayed { .. } => "pending",
     }
 }
 
 /// The steps as they are read: each followed by what it holds, also by items that are only known since the run knows them.
-fn in_order(plan: &Plan) -> Vec<(usize, &Step)> {
-    let mut steps: Vec<(usize, &Step)> = plan.declared().collect();
+fn in_order(state: &RunState) -> Vec<(usize, &Step)> {
+    // What undoes by a called runbook is of interest once it has begun.
+    let begun = |index: usize| state.steps[index].attempts > 0;
+    let is_read =
+        |(index, step): &(usize, &Step)| !step.is_added() || (!step.waits_for_unwinding() && begun(*index));
+    let plan = &state.plan;
+    let mut steps: Vec<(usize, &Step)> = plan.steps.iter().enumerate().filter(is_read).collect();
     steps.sort_by_cached_key(|(index, _)| {
         let mut path: Vec<usize> = plan.containers_of(*index).collect();
         path.reverse();
@@ -87,7 +97,7 @@ fn in_order(plan: &Plan) -> Vec<(usize, &Step)> {
 
 /// The shape of `cli.md`.
 fn to_json(summary: &Summary, opened: &Opened, is_held: bool) -> Value {
-    let steps: Vec<Value> = in_order(&opened.state.plan)
+    let steps: Vec<Value> = in_order(&opened.state)
         .into_iter()
         .map(|(index, step)| {
             let known = &opened.state.steps[index];
@@ -143,7 +153,7 @@ impl Sheet<'_> {
         let columns =
             steps.iter().map(|step| step.id.as_str().width()).max().unwrap_or(0).min(self.width / 3);
         let mut text = String::new();
-        for (index, step) in in_order(&self.opened.state.plan) {
+        for (index, step) in in_order(&self.opened.state) {
             let known = &self.opened.state.steps[index];
             let word = word(self.opened, index, self.is_held);
             let (sign, colour) = match known.outcome() {

@@ -293,7 +293,7 @@ pub(super) fn start(event: &Event, view: View<'_>, signs: &Signs) -> Option<Stri
         return None;
     }
     let mut line = format!("{} {}", styled(DIM, signs.start), styled(STRONG, id));
-    if step.is_added() {
+    if step.undoes().is_some() {
         line.push_str(" is being undone");
     }
     if *attempt > 1 {

@@ -6,7 +6,7 @@ use anstyle::Style as Colour;
 use runbook_core::event::{Event, EventKind, Outcome};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
-use runbook_core::plan::Step;
+use runbook_core::plan::{Action, Step};
 use runbook_core::render::title;
 use runbook_runtime::run::View;
 use runbook_runtime::sanitize::{Style, sanitize};
@@ -138,7 +138,12 @@ pub(crate) fn gist(step: &Step, title: Option<&str>, command: Option<&str>) -> S
             let first = lines.next().unwrap_or_default().trim_end();
             return if lines.next().is_some() { format!("{} …", harmless(first)) } else { harmless(first) };
         }
-        (None, None) => step.action.kind(),
+        (None, None) => match &step.action {
+            Action::Call(call) => return format!("call {}", harmless(&call.runbook)),
+            // What the undo consists of follows line by line.
+            Action::Steps(_) if step.undoes().is_some() => "",
+            action => action.kind(),
+        },
     };
     harmless(text)
 }

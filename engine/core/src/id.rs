@@ -150,6 +150,12 @@ impl StepId {
     pub fn of_undo(&self) -> Self {
         Self(format!("{}..undo", self.0).into())
     }
+
+    /// The id of the call that undoes a step, with which those of the called steps begin: `ID.undo`. Scenarios name any undo so.
+    #[must_use]
+    pub fn undo_call(&self) -> Self {
+        Self(format!("{}.undo", self.0).into())
+    }
 }
 
 impl RunId {

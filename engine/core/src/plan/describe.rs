@@ -1,5 +1,7 @@
 //! A plan as people are shown it before anything runs: each step in one line's worth, what is not known yet as `‹steps.x.outputs.y›`.
 
+use std::collections::BTreeMap;
+
 use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
@@ -59,6 +61,9 @@ pub struct PlanLine {
     /// The lock that it runs under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
+    /// The steps of the runbook that its undo calls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undo_steps: Vec<Self>,
     /// Whether its undo runs also where it failed or was interrupted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub undo_always: bool,
@@ -158,9 +163,12 @@ pub fn describe(plan: &Plan) -> Vec<PlanLine> {
     let layout = Layout::of(plan);
     let mut before = Before::new(&layout.plan);
     let mut not_behind = layout.approvals_not_awaited();
-    let mut lines = Vec::new();
+    let mut lines: Vec<PlanLine> = Vec::new();
+    let mut in_undo: BTreeMap<usize, Vec<PlanLine>> = BTreeMap::new();
+    let mut places = Vec::new();
     for (index, step) in layout.plan.steps.iter().enumerate() {
-        if step.is_container() || step.is_added() {
+        // One that holds others is shown by them, and for itself where it is undone as a whole.
+        if (step.is_container() && step.undo.is_none()) || step.waits_for_unwinding() {
             continue;
         }
         let mut line = before.line(step, std::mem::take(&mut not_behind[index]));
@@ -168,7 +176,16 @@ pub fn describe(plan: &Plan) -> Vec<PlanLine> {
         line.group = step.group.map(|group| layout.plan.steps[group].id.to_string());
         let around = std::iter::once(index).chain(layout.plan.containers_of(index));
         line.for_each = around.filter_map(|index| layout.items[index].as_ref()).map(items_shown).next();
-        lines.push(line);
+        match layout.plan.undone_by(index) {
+            Some(undone) => in_undo.entry(undone).or_default().push(line),
+            None => {
+                places.push(index);
+                lines.push(line);
+            }
+        }
+    }
+    for (line, index) in lines.iter_mut().zip(places) {
+        line.undo_steps = in_undo.remove(&index).unwrap_or_default();
     }
     lines
 }
@@ -295,6 +312,7 @@ impl<'p> Before<'p> {
             left_out: step.guards.left_out.clone(),
             window: step.guards.window.as_ref().map(ToString::to_string),
             lock: step.guards.lock.as_ref().map(|lock| self.text(&lock.name, &context)),
+            undo_steps: Vec::new(),
             undo_always: step.undo.as_ref().is_some_and(|undo| undo.always),
             done_when: step.done_when.as_ref().map(|check| self.probe(check, step, &context)),
             when: step.when.clone(),
@@ -363,7 +381,10 @@ impl<'p> Before<'p> {
             Action::Run(run) => self.command(&run.command, &own, &context),
             Action::Check(check) => self.probe(check, &own, &context),
             Action::Approve(question) | Action::Manual(question) => self.text(&question.prompt, &context),
-            other => other.kind().to_owned(),
+            other => match undo.steps.first().map(|first| &first.action) {
+                Some(Action::Call(call)) => format!("call {}", call.runbook),
+                _ => other.kind().to_owned(),
+            },
         }
     }
 

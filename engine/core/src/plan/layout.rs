@@ -1,7 +1,7 @@
 //! A plan as it is shown before it has run: what is done for one item stands in the place of the step with items, and groups and calls
 //! appear as the steps in them.
 
-use super::model::{Action, Plan, Step};
+use super::model::{Action, Plan, Role, Step};
 use super::structure::Each;
 use crate::id::StepId;
 
@@ -12,33 +12,30 @@ pub(super) struct Layout {
     pub(super) items: Vec<Option<Each>>,
 }
 
+/// Steps in the places where they are shown.
+#[derive(Default)]
+struct Laid {
+    steps: Vec<Step>,
+    /// For each of them the items that it runs for.
+    items: Vec<Option<Each>>,
+    /// The same for the steps of all runbooks that an undo calls.
+    in_undo: Vec<Option<Each>>,
+}
+
 impl Layout {
     pub(super) fn of(plan: &Plan) -> Self {
-        let mut layout = Self { plan: Plan { steps: Vec::new(), ..plan.clone() }, items: Vec::new() };
-        layout.lay(&plan.steps, None);
-        layout
-    }
-
-    fn lay(&mut self, steps: &[Step], around: Option<usize>) {
-        let mut places = Vec::with_capacity(steps.len());
-        for step in steps {
-            let place = self.plan.steps.len();
-            let needs: Vec<usize> = step.needs.iter().map(|need| places[*need]).collect();
-            let group = step.group.map_or(around, |group| Some(places[group]));
-            places.push(place);
-            if let Action::Each(each) = &step.action {
-                self.lay(&each.body, None);
-                let first = &mut self.plan.steps[place];
-                first.when = step.when.clone().or_else(|| first.when.take());
-                first.guards = step.guards.clone();
-                first.on_failure = step.on_failure;
-                (first.needs, first.group, first.cleanup) = (needs, group, step.cleanup);
-                self.items[place] = Some(Each { body: Vec::new(), ..(**each).clone() });
-            } else {
-                self.plan.steps.push(Step { needs, group, ..step.clone() });
-                self.items.push(None);
-            }
-        }
+        let mut laid = Laid::default();
+        laid.lay(&plan.steps, None);
+        let Laid { steps, mut items, in_undo } = laid;
+        let mut plan = Plan { steps, ..plan.clone() };
+        let declared = plan.steps.len();
+        plan.complete(0);
+        let mut in_undo = in_undo.into_iter();
+        items.extend(plan.steps[declared..].iter().map(|step| match step.role {
+            Role::InUndo => in_undo.next().flatten(),
+            Role::Declared | Role::Undoes(_) | Role::Rollback => None,
+        }));
+        Self { plan, items }
     }
 
     /// The steps that must have passed, by their ids: of a group those in it that come last.
@@ -98,5 +95,36 @@ impl Layout {
             }
         }
         not_awaited
+    }
+}
+
+impl Laid {
+    fn lay(&mut self, steps: &[Step], around: Option<usize>) {
+        let mut places = Vec::with_capacity(steps.len());
+        for step in steps.iter().filter(|step| !step.is_added()) {
+            let place = self.steps.len();
+            let needs: Vec<usize> = step.needs.iter().map(|need| places[*need]).collect();
+            let group = step.group.map_or(around, |group| Some(places[group]));
+            places.push(place);
+            if let Action::Each(each) = &step.action {
+                self.lay(&each.body, None);
+                let first = &mut self.steps[place];
+                first.when = step.when.clone().or_else(|| first.when.take());
+                first.guards = step.guards.clone();
+                first.on_failure = step.on_failure;
+                (first.needs, first.group, first.cleanup) = (needs, group, step.cleanup);
+                self.items[place] = Some(Each { body: Vec::new(), ..(**each).clone() });
+            } else {
+                let mut step = Step { needs, group, ..step.clone() };
+                if let Some(undo) = &mut step.undo {
+                    let mut inside = Self::default();
+                    inside.lay(&undo.steps, None);
+                    undo.steps = inside.steps;
+                    self.in_undo.extend(inside.items);
+                }
+                self.steps.push(step);
+                self.items.push(None);
+            }
+        }
     }
 }

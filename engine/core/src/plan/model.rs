@@ -183,8 +183,11 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Undo {
-    /// What it does.
+    /// What it does; where it calls a runbook, a group around that call.
     pub action: Action,
+    /// The call of a runbook, and the steps of that: `needs` and `group` point into this list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// Bounds one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
@@ -204,6 +207,8 @@ pub enum Role {
     Declared,
     /// It is the undo of the step at this index.
     Undoes(usize),
+    /// It is the call of a runbook by which a step is undone, or a step of that runbook.
+    InUndo,
     /// It is the question whether to undo what was done.
     Rollback,
 }
@@ -610,6 +615,6 @@ impl Plan {
     /// The index of the step with this id.
     #[must_use]
     pub fn index_of(&self, id: &StepId) -> Option<usize> {
-        self.steps.iter().position(|step| step.id == *id && !step.is_added())
+        self.steps.iter().position(|step| step.id == *id && !step.waits_for_unwinding())
     }
 }

@@ -145,7 +145,11 @@ fn questions(steps: &[Step]) -> Box<dyn Iterator<Item = &Question> + '_> {
             _ => &[],
         };
         let own = step.action.question().map(|(_, question)| question);
-        own.into_iter().chain(step.ask.as_deref()).chain(questions(items))
+        let undo = step.undo.as_deref();
+        let of_undo = undo.and_then(|undo| undo.action.question()).map(|(_, question)| question);
+        let in_undo = undo.map_or(&[][..], |undo| &undo.steps);
+        let own = own.into_iter().chain(of_undo).chain(step.ask.as_deref());
+        own.chain(questions(items)).chain(questions(in_undo))
     }))
 }
 

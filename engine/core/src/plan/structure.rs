@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::model::{Action, Plan, Step};
+use super::model::{Action, Plan, Role, Step};
 use crate::document::model::ParamSpec;
 use crate::id::StepId;
 
@@ -136,6 +136,21 @@ impl Each {
 }
 
 impl Step {
+    /// The steps that are added to the plan when the run comes to it: for each item, and in its undo.
+    pub(crate) fn held_back(&self) -> impl Iterator<Item = &Self> {
+        let body = match &self.action {
+            Action::Each(each) => each.body.as_slice(),
+            _ => &[],
+        };
+        body.iter().chain(self.undo.iter().flat_map(|undo| &undo.steps))
+    }
+
+    /// The length of its id, or of the longest that stands in it, in bytes.
+    pub(crate) fn longest_id(&self) -> usize {
+        let inside = self.held_back().map(Self::longest_id).max().unwrap_or(0);
+        inside.max(self.id.as_str().len())
+    }
+
     /// Whether it holds steps of its own, and so begins and ends around them.
     #[must_use]
     pub fn is_container(&self) -> bool {
@@ -184,12 +199,14 @@ impl Plan {
             return Err("the step has no items".into());
         };
         let of = self.steps[each].id.as_str();
+        let role = if self.steps[each].role == Role::InUndo { Role::InUndo } else { Role::Declared };
         let mut grown = Vec::with_capacity(declared.body.len() * list.len());
         for (index, value) in list.iter().enumerate() {
             let offset = self.steps.len() + grown.len();
             for (place, step) in declared.body.iter().enumerate() {
                 let mut step = step.clone();
                 rename(&mut step, of, &format!("{of}[{index}]"))?;
+                step.role = role;
                 for need in &mut step.needs {
                     *need += offset;
                 }
@@ -210,10 +227,13 @@ fn rename(step: &mut Step, from: &str, to: &str) -> Result<(), String> {
     let rest = step.id.as_str().strip_prefix(from).unwrap_or_default();
     let id = format!("{to}{rest}");
     step.id = id.parse::<StepId>().map_err(|error| error.to_string())?;
-    if let Action::Each(each) = &mut step.action {
-        for step in &mut each.body {
-            rename(step, from, to)?;
-        }
+    let body = match &mut step.action {
+        Action::Each(each) => each.body.as_mut_slice(),
+        _ => &mut [],
+    };
+    let undo = step.undo.iter_mut().flat_map(|undo| &mut undo.steps);
+    for inner in body.iter_mut().chain(undo) {
+        rename(inner, from, to)?;
     }
     Ok(())
 }

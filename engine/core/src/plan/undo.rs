@@ -23,8 +23,14 @@ impl Step {
     pub fn undoes(&self) -> Option<usize> {
         match self.role {
             Role::Undoes(step) => Some(step),
-            Role::Declared | Role::Rollback => None,
+            Role::Declared | Role::InUndo | Role::Rollback => None,
         }
+    }
+
+    /// Whether unwinding alone starts it, and never that what it needs has passed.
+    #[must_use]
+    pub fn waits_for_unwinding(&self) -> bool {
+        matches!(self.role, Role::Undoes(_) | Role::Rollback)
     }
 
     /// The name under which the files of its attempts are kept: an undo shares
@@ -57,7 +63,7 @@ impl Step {
     }
 
     /// A step with nothing but a role and an action.
-    fn added(id: &StepId, role: Role, action: super::Action) -> Self {
+    pub(super) fn added(id: &StepId, role: Role, action: super::Action) -> Self {
         Self {
             id: id.clone(),
             title: None,
@@ -99,6 +105,12 @@ impl Plan {
         self.steps.iter().enumerate().filter(|(_, step)| !step.is_added())
     }
 
+    /// The step whose undo this step is, or is a part of.
+    #[must_use]
+    pub fn undone_by(&self, index: usize) -> Option<usize> {
+        std::iter::once(index).chain(self.containers_of(index)).find_map(|index| self.steps[index].undoes())
+    }
+
     /// Where the undo of the step at `index` stands.
     #[must_use]
     pub fn undo_of(&self, index: usize) -> Option<usize> {
@@ -123,12 +135,9 @@ fn can_be_undone(step: &Step) -> bool {
 }
 
 fn complete(steps: &mut Vec<Step>, first: usize) {
-    let undos: Vec<Step> = steps
-        .iter()
-        .enumerate()
-        .skip(first)
-        .filter(|(_, step)| !step.is_added())
-        .filter_map(|(index, step)| step.undo_step(index))
+    let undone = steps.iter().enumerate().skip(first).filter(|(_, step)| !step.is_added());
+    let undos: Vec<(Step, Vec<Step>)> = undone
+        .filter_map(|(index, step)| Some((step.undo_step(index)?, step.undo.as_ref()?.steps.clone())))
         .collect();
     if !steps.iter().any(can_be_undone) {
         return;
@@ -138,7 +147,18 @@ fn complete(steps: &mut Vec<Step>, first: usize) {
         let question = super::Question { on_expiry: super::OnExpiry::Fail, ..super::Question::default() };
         steps.push(Step::added(&id, Role::Rollback, super::Action::Manual(question)));
     }
-    steps.extend(undos);
+    for (undo, parts) in undos {
+        let place = steps.len();
+        steps.push(undo);
+        for mut part in parts {
+            part.role = Role::InUndo;
+            for need in &mut part.needs {
+                *need += place + 1;
+            }
+            part.group = Some(part.group.map_or(place, |group| group + place + 1));
+            steps.push(part);
+        }
+    }
 }
 
 /// The steps as they are written down: what is added follows from them.

@@ -80,11 +80,6 @@ impl<'r> Refusal<'r> {
             path.iter().copied().chain(keys.iter().map(|key| Segment::Key(key))).collect()
         };
         if let Some(undo) = &step.undo
-            && undo.action.key() == "call"
-        {
-            self.refuse("call", Some("`undo` with `call`"), &below(&["undo"]));
-        }
-        if let Some(undo) = &step.undo
             && matches!(&undo.action.0, Action::Run(run) if run.interactive)
         {
             self.refuse("interactive", Some("an `interactive` undo"), &below(&["undo"]));

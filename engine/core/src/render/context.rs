@@ -225,7 +225,9 @@ impl Sight<'_> {
     /// The values that a person gave when the step was tried again: data, no templates.
     fn given(&self) -> Option<&IndexMap<String, String>> {
         let step = self.step?;
-        Some(&self.state.steps[self.plan.steps[step].undoes().unwrap_or(step)].env)
+        let undoes = |index: usize| self.plan.steps[index].undoes();
+        let called = || self.plan.steps[step].group.and_then(undoes);
+        Some(&self.state.steps[undoes(step).or_else(called).unwrap_or(step)].env)
     }
 
     /// Adds variables, each of which sees those before it. One that a person changed is seen as changed.

@@ -94,6 +94,8 @@ impl<'a> Sight<'a> {
             std::iter::once(step)
                 .chain(self.plan.containers_of(step))
                 .find(|index| self.plan.steps[*index].group == Some(found))
+                // An undo stands beside the item that it undoes.
+                .map(|index| self.plan.steps[index].undoes().unwrap_or(index))
         };
         match self.step.or(self.scope) {
             Some(own) if matches!(self.plan.steps[found].action, Action::Each(_)) => {
@@ -106,9 +108,12 @@ impl<'a> Sight<'a> {
     fn search(&self, name: &str) -> Option<usize> {
         let mut scope = self.scope;
         while let Some(container) = scope {
-            let inside = format!("{}.{}", canonical_name(self.plan.steps[container].id.as_str()), name);
-            if let Some(found) = self.state.index_of_name(&inside) {
-                return Some(found);
+            // What undoes a group stands beside it, and not in it.
+            if self.plan.steps[container].undoes().is_none() {
+                let inside = format!("{}.{}", canonical_name(self.plan.steps[container].id.as_str()), name);
+                if let Some(found) = self.state.index_of_name(&inside) {
+                    return Some(found);
+                }
             }
             if matches!(self.plan.steps[container].action, Action::Call(_)) {
                 return None;

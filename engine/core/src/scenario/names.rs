@@ -36,7 +36,8 @@ pub(super) fn plain(id: &str) -> String {
     id.split('.').map(bare).collect::<Vec<_>>().join(".")
 }
 
-/// All ids that a scenario may name, without indexes: also of steps that only the run makes, for each item.
+/// All ids that a scenario may name, without indexes: also of steps that only the run makes, for each item or to undo one; `ID.undo` is
+/// what undoes a step.
 pub(super) fn known(plan: &Plan) -> Vec<String> {
     fn add(steps: &[Step], known: &mut Vec<String>) {
         for step in steps.iter().filter(|step| !step.is_added()) {
@@ -46,6 +47,10 @@ pub(super) fn known(plan: &Plan) -> Vec<String> {
             }
             if let Action::Each(each) = &step.action {
                 add(&each.body, known);
+            }
+            if let Some(undo) = &step.undo {
+                known.push(plain(step.id.undo_call().as_str()));
+                add(&undo.steps, known);
             }
         }
     }

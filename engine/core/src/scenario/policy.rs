@@ -27,9 +27,11 @@ fn ask_where_answered(step: &mut Step, answers: &Answers) {
     if step.on_failure == OnFailure::Unsaid && !step.is_container() && answered() {
         step.on_failure = OnFailure::Ask;
     }
-    if let Action::Each(each) = &mut step.action {
-        for inner in &mut each.body {
-            ask_where_answered(inner, answers);
-        }
+    let body = match &mut step.action {
+        Action::Each(each) => each.body.as_mut_slice(),
+        _ => &mut [],
+    };
+    for inner in body.iter_mut().chain(step.undo.iter_mut().flat_map(|undo| &mut undo.steps)) {
+        ask_where_answered(inner, answers);
     }
 }

@@ -255,9 +255,13 @@ impl<'s> Rehearsal<'s> {
         if !runs || !self.state.plan.steps[index].action.takes_slot() {
             return;
         }
-        // What undoes a step has no stub of its own: it succeeds, with all its texts rendered.
-        let is_undo = self.state.plan.steps[index].is_added();
-        let stub = if is_undo { FoundStub::Succeeds } else { self.stubs.of(step) };
+        // What undoes a step needs no stub: it succeeds then, with all its texts rendered.
+        let declared = &self.state.plan.steps[index];
+        let named = if declared.undoes().is_some() { &step.undo_call() } else { step };
+        let stub = match self.stubs.of(named) {
+            FoundStub::Missing if declared.is_added() => FoundStub::Succeeds,
+            stub => stub,
+        };
         if matches!(stub, FoundStub::Missing) {
             self.unstubbed.insert(step.clone());
         }

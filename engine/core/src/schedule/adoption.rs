@@ -75,7 +75,7 @@ fn refuse_misfit(state: &RunState, plan: &Plan, index: usize, action: &Action) -
     let ended = state.steps[index].outcome().is_some();
     let stands = if ended { "has finished" } else { "has begun" };
     let new = plan.index_of(id);
-    if state.plan.steps[index].is_added() {
+    if state.plan.steps[index].waits_for_unwinding() {
         return match new.and_then(|new| plan.undo_of(new)) {
             Some(_) => Ok(()),
             None => Err(Refusal::usage(format!(

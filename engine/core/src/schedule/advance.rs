@@ -289,7 +289,12 @@ impl Deciding<'_, '_> {
             let open = state.gates.contains_key(&step);
             matches!(plan.steps[step].action, Action::Approve(_))
                 && (given || open)
-                && (goes_on || plan.steps[step].finally)
+                && match plan.steps[step].is_added() {
+                    true => plan.containers_of(step).any(|around| {
+                        plan.steps[around].undoes().is_some() && state.open.contains(&around)
+                    }),
+                    false => goes_on || plan.steps[step].finally,
+                }
                 // While something that it shows is done again, it isn't known yet.
                 && state.needs_are_met(step)
                 && !state.void_due.contains_key(&step)
@@ -441,5 +446,5 @@ pub fn finished_event(plan: &Plan, step: usize, attempt: u32, result: AttemptRes
         values: result.values,
         warnings: result.warnings,
     };
-    if plan.steps[step].is_added() { finished.of_undo() } else { finished }
+    if plan.steps[step].undoes().is_some() { finished.of_undo() } else { finished }
 }

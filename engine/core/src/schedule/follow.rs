@@ -5,7 +5,7 @@ use super::gate;
 use super::guard::Wishes;
 use super::input::{Attendance, Circumstances, LockStanding};
 use super::settle::{bring_up, settle};
-use super::start::start;
+use super::start::{start, start_in_undo};
 use super::structure::{Halting, close, hold_back, pass_on, reopen, settle_items};
 use super::terminal::arrived;
 use super::unwind::{is_due, unwind};
@@ -104,7 +104,7 @@ pub(super) fn standing(
         Standing::Undecided
     } else if state.steps[step].result.reason.as_deref() == Some(NEVER_STARTED) {
         Standing::Declared("it had never started")
-    } else if declared.is_added() {
+    } else if declared.waits_for_unwinding() {
         Standing::Undecided
     } else if let Some(standing) = done::of_interrupted(plan, state, step) {
         standing
@@ -193,13 +193,19 @@ pub(super) fn follow(
     let phase = phase(plan, state, attendance, circumstances);
     let mut wishes = Wishes::default();
     let halting = Halting::of(plan, state);
-    let mut events = if phase == Phase::Undo {
-        unwind(plan, state, attendance, circumstances, &mut wishes)
-    } else {
-        hold_back(plan, state, phase, &halting, &why_held_back(plan, state, phase), circumstances)
+    let mut events = match phase {
+        Phase::Undo => unwind(plan, state, attendance, circumstances, &mut wishes),
+        Phase::Main | Phase::Finally => Vec::new(),
     };
-    if events.is_empty() && !undecided && phase != Phase::Undo {
-        events = start(plan, state, phase, &halting, circumstances, &mut wishes);
+    if events.is_empty() {
+        let why = why_held_back(plan, state, phase);
+        events = hold_back(plan, state, phase, &halting, &why, circumstances);
+    }
+    if events.is_empty() && !undecided {
+        events = match phase {
+            Phase::Undo => start_in_undo(plan, state, &halting, circumstances, &mut wishes),
+            Phase::Main | Phase::Finally => start(plan, state, phase, &halting, circumstances, &mut wishes),
+        };
     }
     if !events.is_empty() {
         return events.into();
@@ -295,7 +301,7 @@ fn ask_about_interrupted(plan: &Plan, state: &RunState, circumstances: &Circumst
         let decided = state.outliving.contains_key(&step) && !survivors.is_empty();
         let open = standing(plan, state, step, circumstances) == Standing::Undecided;
         if open && !asked && !decided {
-            events.push(if plan.steps[step].is_added() {
+            events.push(if plan.steps[step].undoes().is_some() {
                 gate::about_undo(plan, state, step, survivors)
             } else {
                 gate::about_interrupted(plan, state, step, survivors)
@@ -311,6 +317,12 @@ fn ask_about_interrupted(plan: &Plan, state: &RunState, circumstances: &Circumst
 fn ask_about_failures(plan: &Plan, state: &RunState, attendance: Attendance) -> Vec<EventKind> {
     let is_asked = |step: usize| {
         let (declared, known) = (&plan.steps[step], &state.steps[step]);
+        // Of an undo that is over, or that nobody goes on with, it is asked as of a whole.
+        let is_over =
+            declared.is_added() && (!state.unwinding || state.unwinding_stopped || state.finally_has_begun);
+        if is_over {
+            return false;
+        }
         let wanted = match declared.on_failure {
             OnFailure::Ask => true,
             // What is inside a group is asked about itself.

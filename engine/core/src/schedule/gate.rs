@@ -14,7 +14,7 @@ use crate::state::RunState;
 
 /// The words that settle a question about a failed step.
 const FAILURE_WORDS: [&str; 5] = ["retry", "skip", "done", "undo", "abort"];
-/// The same under `finally`, where what was done has been undone already.
+/// The same under `finally`, and in what undoes: nothing is left to be undone.
 const FAILURE_WORDS_FINALLY: [&str; 4] = ["retry", "skip", "done", "abort"];
 /// The same for an approval, which passes only by its own answers.
 const FAILURE_WORDS_APPROVE: [&str; 3] = ["retry", "undo", "abort"];
@@ -233,7 +233,7 @@ pub(super) fn about_failure(plan: &Plan, state: &RunState, step: usize) -> Optio
 pub(super) fn failure_words(step: &Step) -> &'static [&'static str] {
     match &step.action {
         Action::Approve(_) => &FAILURE_WORDS_APPROVE,
-        _ if step.finally => &FAILURE_WORDS_FINALLY,
+        _ if step.finally || step.is_added() => &FAILURE_WORDS_FINALLY,
         _ => &FAILURE_WORDS,
     }
 }

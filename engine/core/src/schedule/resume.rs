@@ -97,6 +97,7 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
                 || answers_name(&request.retry, &request.skip, &request.done, &step.id);
             if known.outcome() == Some(Outcome::Failed)
                 && !step.finally
+                && !step.is_added()
                 && !named
                 && is_cause(plan, state, index)
             {
@@ -112,6 +113,7 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
             state.steps[*index].outcome() == Some(Outcome::Failed)
                 && step.on_failure != OnFailure::Warn
                 && !step.finally
+                && !step.is_added()
                 && !question.contains(index)
                 && !again.contains(index)
                 && !state.gates.contains_key(index)
@@ -341,14 +343,10 @@ fn check_ahead_of(
 
 /// The step that an id with indexes means, which only the run makes: `deploy[1]`, `stage[0].check`.
 fn of_item<'p>(plan: &'p Plan, id: &StepId) -> Option<&'p Step> {
-    fn find<'p>(steps: &'p [Step], id: &str) -> Option<&'p Step> {
-        steps.iter().find_map(|step| match &step.action {
-            Action::Each(each) => each
-                .body
-                .iter()
-                .find(|inner| inner.id.as_str() == id && !matches!(inner.action, Action::Each(_)))
-                .or_else(|| find(&each.body, id)),
-            _ => None,
+    fn find<'p>(step: &'p Step, id: &str) -> Option<&'p Step> {
+        step.held_back().find_map(|inner| {
+            let is_it = inner.id.as_str() == id && !matches!(inner.action, Action::Each(_));
+            if is_it { Some(inner) } else { find(inner, id) }
         })
     }
     let mut plain = String::new();
@@ -358,7 +356,7 @@ fn of_item<'p>(plan: &'p Plan, id: &StepId) -> Option<&'p Step> {
             _ => part,
         });
     }
-    if plain == id.as_str() { None } else { find(&plan.steps, &plain) }
+    if plain == id.as_str() { None } else { plan.steps.iter().find_map(|step| find(step, &plain)) }
 }
 
 /// The question that a word ahead of time is meant for: the one before the step, where it is one of its words, else the step's own.
@@ -423,6 +421,14 @@ fn decidable(plan: &Plan, state: &RunState, id: &StepId, word: &str) -> Result<u
     if word != "retry" && plan.steps[step].action.question().is_some_and(|(gate, _)| gate == Gate::Approve) {
         return Err(Refusal::usage(format!(
             "`{id}` is an approval: it passes only by its own answers, so it can't be skipped or done by hand"
+        )));
+    }
+    if state.outcome.is_some()
+        && let Some(undone) = plan.undone_by(step)
+    {
+        return Err(Refusal::usage(format!(
+            "`{id}` belongs to the undo of `{}`, which `runbook rollback` tries again",
+            plan.steps[undone].id
         )));
     }
     let known = &state.steps[step];

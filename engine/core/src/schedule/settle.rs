@@ -279,5 +279,5 @@ fn end(
         values: IndexMap::new(),
         warnings: Vec::new(),
     };
-    Some(if plan.steps[step].is_added() { finished.of_undo() } else { finished })
+    Some(if plan.steps[step].undoes().is_some() { finished.of_undo() } else { finished })
 }

@@ -109,6 +109,22 @@ pub(super) fn restart_backgrounds(
     Some(starting.events)
 }
 
+/// Starts what can start of the runbook by which a step is undone.
+pub(super) fn start_in_undo(
+    plan: &Plan,
+    state: &RunState,
+    halting: &Halting,
+    circumstances: &Circumstances<'_>,
+    wishes: &mut Wishes,
+) -> Vec<EventKind> {
+    let in_undo = |step: &usize| Phase::of(&plan.steps[*step]) == Phase::Undo;
+    if !state.open.iter().any(in_undo) {
+        return Vec::new();
+    }
+    restart_backgrounds(plan, state, circumstances, wishes)
+        .unwrap_or_else(|| start(plan, state, Phase::Undo, halting, circumstances, wishes))
+}
+
 /// Starts the undo of a step.
 pub(super) fn start_undo(
     plan: &Plan,
@@ -336,7 +352,7 @@ pub(super) fn reissue(
             .and_then(|()| circumstances.renderer.shown(plan, state, index));
         if let Err(error) = shown {
             let finished = not_started(step, attempt, &format!("template: {error}"));
-            return if step.is_added() { finished.of_undo() } else { finished };
+            return if step.undoes().is_some() { finished.of_undo() } else { finished };
         }
     }
     EventKind::AttemptReissued {
@@ -344,7 +360,7 @@ pub(super) fn reissue(
         attempt,
         slot: state.next_slot,
         boot: circumstances.boot.to_owned(),
-        undo: step.is_added(),
+        undo: step.undoes().is_some(),
     }
 }
 

@@ -42,6 +42,11 @@ impl Halting {
         let rejected = state.steps[failed].outcome() == Some(Outcome::Rejected);
         let mut at = failed;
         while let Some(group) = plan.steps[at].group {
+            // What undoes a step ends nothing but itself.
+            if plan.steps[group].undoes().is_some() {
+                self.inside.insert((group, false));
+                return;
+            }
             if let Action::Each(each) = &plan.steps[group].action
                 && !rejected
                 && *tolerated
@@ -67,12 +72,12 @@ impl Halting {
 
     /// Whether a step may not start. The `finally` of a called runbook that has begun runs whatever happened around it.
     pub(super) fn holds(&self, plan: &Plan, step: usize) -> bool {
-        // What was done is undone however the rest ended.
-        if plan.steps[step].is_added() {
-            return false;
-        }
         let mut at = step;
         while let Some(group) = plan.steps[at].group {
+            // What was done is undone however the rest ended.
+            if plan.steps[at].waits_for_unwinding() {
+                return false;
+            }
             let cleanup = plan.steps[at].cleanup;
             if self.inside.contains(&(group, cleanup)) {
                 return true;
@@ -82,7 +87,7 @@ impl Halting {
             }
             at = group;
         }
-        self.of_run(plan.steps[step].finally)
+        !plan.steps[at].waits_for_unwinding() && self.of_run(plan.steps[step].finally)
     }
 
     fn is_nowhere(&self) -> bool {
@@ -224,7 +229,7 @@ fn fitting(
     step: usize,
     list: Vec<serde_json::Value>,
 ) -> Result<Vec<serde_json::Value>, String> {
-    let longest = each.body.iter().map(|step| step.id.as_str().len()).max().unwrap_or(0);
+    let longest = each.body.iter().map(Step::longest_id).max().unwrap_or(0);
     let digits = list.len().to_string().len() + 2;
     if longest + digits > crate::id::STEP_ID_LENGTH_MAX {
         return Err(format!("the ids of `{}` would be too long", plan.steps[step].id));
@@ -303,8 +308,10 @@ fn outcome_of(
         let named = plan.steps[child].is_container() && reason.ends_with(')');
         Some(if named { reason.to_owned() } else { format!("{reason} ({})", plan.steps[child].id) })
     };
+    // An undo that did not come to its end has failed, whatever kept it from that.
+    let undoes = plan.steps[step].undoes().is_some();
     if let Some(&rejected) = children.iter().find(|child| outcome(child) == Some(Outcome::Rejected)) {
-        return (Outcome::Rejected, because(rejected));
+        return (if undoes { Outcome::Failed } else { Outcome::Rejected }, because(rejected));
     }
     let failed = |child: &&usize| {
         outcome(child) == Some(Outcome::Failed) && fails_group(&plan.steps[**child], outcome(child))
@@ -322,7 +329,10 @@ fn outcome_of(
     let unfinished = |child: &&usize| {
         matches!(outcome(child), Some(Outcome::Blocked | Outcome::Cancelled | Outcome::Interrupted))
     };
-    if children.iter().any(|child| unfinished(&child)) {
+    if let Some(&child) = children.iter().find(unfinished) {
+        if undoes {
+            return (Outcome::Failed, because(child));
+        }
         return (Outcome::Cancelled, Some("operator: the run ends".into()));
     }
     let Action::Steps(group) = &plan.steps[step].action else { return (Outcome::Succeeded, None) };
@@ -366,7 +376,7 @@ fn ended(
         }
         _ => Vec::new(),
     };
-    Some(EventKind::StepFinished {
+    let finished = EventKind::StepFinished {
         step: plan.steps[step].id.clone(),
         attempt: running.number,
         outcome,
@@ -384,7 +394,8 @@ fn ended(
         fields: IndexMap::new(),
         values: IndexMap::new(),
         warnings,
-    })
+    };
+    Some(if plan.steps[step].undoes().is_some() { finished.of_undo() } else { finished })
 }
 
 /// After a failure, a rejection or a cancel: closes what waits, and, once nothing of it runs any more, says of each step that did not

@@ -38,8 +38,8 @@ impl RunState {
     #[must_use]
     pub fn place_of(&self, plan: &Plan, step: usize) -> Option<usize> {
         match plan.steps[step].role {
-            Role::Declared => {
-                self.index_of(&plan.steps[step].id).filter(|index| !self.plan.steps[*index].is_added())
+            role @ (Role::Declared | Role::InUndo) => {
+                self.index_of(&plan.steps[step].id).filter(|index| self.plan.steps[*index].role == role)
             }
             Role::Undoes(of) => self.undo_of(self.place_of(plan, of)?),
             Role::Rollback => self.rollback_question,
@@ -76,8 +76,8 @@ impl RunState {
             }
         }
         (self.index, self.names, self.dependents) = (next.index, next.names, next.dependents);
-        (self.undos, self.rollback_question, self.is_added) =
-            (next.undos, next.rollback_question, next.is_added);
+        (self.undos, self.rollback_question, self.waits_for_unwinding) =
+            (next.undos, next.rollback_question, next.waits_for_unwinding);
         (self.is_gate, self.is_container, self.step_count) =
             (next.is_gate, next.is_container, next.step_count);
         self.timed = next.timed;

@@ -90,7 +90,7 @@ impl RunState {
                     Outcome::Failed => plan.steps[i].on_failure.stops() && !retries,
                     Outcome::Succeeded | Outcome::Skipped | Outcome::Blocked | Outcome::Interrupted => false,
                 };
-                if stops && !in_question && !plan.steps[i].is_added() {
+                if stops && !in_question && !plan.steps[i].waits_for_unwinding() {
                     self.failing.insert(i);
                 }
                 if !retries {
@@ -118,7 +118,7 @@ impl RunState {
             && self.needs_unmet[i] == 0
             && !asked
             && self.structure.lets_start(i)
-            && !self.is_added[i]
+            && !self.waits_for_unwinding[i]
         {
             self.ready.insert(i);
             if self.created.is_some() {

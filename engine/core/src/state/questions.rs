@@ -253,7 +253,11 @@ impl RunState {
                     step.result.by = vec![answer.by];
                 }
                 step.failure_was_asked = true;
-                self.aborted = Some(plan.steps[i].id.to_string());
+                // The run itself is over where what was done is undone.
+                match plan.steps[i].is_added() {
+                    true => self.unwinding_stopped = true,
+                    false => self.aborted = Some(plan.steps[i].id.to_string()),
+                }
                 Status::Ended(Outcome::Failed)
             }
             (Gate::Failure, "undo" | "cancelled") => {
@@ -270,7 +274,7 @@ impl RunState {
                 step.status.clone()
             }
             // In the end nothing is left to be aborted but the step itself.
-            (Gate::Window, "abort") if plan.steps[i].finally => {
+            (Gate::Window, "abort") if plan.steps[i].finally || plan.steps[i].is_added() => {
                 step.result.reason = Some("window: it was not let start".into());
                 Status::Ended(Outcome::Failed)
             }

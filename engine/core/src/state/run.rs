@@ -30,8 +30,8 @@ pub struct RunState {
     pub abandoned: BTreeSet<usize>,
     /// Steps whose items are settled.
     pub itemized: BTreeSet<usize>,
-    /// Whether a step was added to the plan, so that no need of it ever starts it.
-    pub(super) is_added: Vec<bool>,
+    /// Whether unwinding alone starts a step.
+    pub(super) waits_for_unwinding: Vec<bool>,
     pub(super) needs_unmet: Vec<u32>,
     /// Whether the dependents of a step count it as passed.
     pub(super) counted: Vec<bool>,
@@ -172,7 +172,7 @@ impl RunState {
         }
         let mut state = Self {
             index: by_id(&plan),
-            names: plan.declared().map(|(i, step)| (canonical_name(step.id.as_str()), i)).collect(),
+            names: named(&plan).map(|(i, step)| (canonical_name(step.id.as_str()), i)).collect(),
             dependents,
             is_gate: plan.steps.iter().map(|step| !step.action.takes_slot() || step.ask.is_some()).collect(),
             is_container: plan.steps.iter().map(crate::plan::Step::is_container).collect(),
@@ -180,7 +180,7 @@ impl RunState {
             open: BTreeSet::new(),
             abandoned: BTreeSet::new(),
             itemized: BTreeSet::new(),
-            is_added: plan.steps.iter().map(Step::is_added).collect(),
+            waits_for_unwinding: plan.steps.iter().map(Step::waits_for_unwinding).collect(),
             needs_unmet: Vec::new(),
             counted: Vec::new(),
             steps: plan.steps.iter().map(|_| StepState::new()).collect(),
@@ -361,9 +361,14 @@ pub(super) fn bucket(step: &Step) -> usize {
     if step.is_added() { 2 } else { usize::from(step.finally) }
 }
 
+/// The steps that have an id of their own.
+fn named(plan: &Plan) -> impl Iterator<Item = (usize, &Step)> {
+    plan.steps.iter().enumerate().filter(|(_, step)| !step.waits_for_unwinding())
+}
+
 /// Steps by their ids; the question whether to undo where no step is called like it.
 fn by_id(plan: &Plan) -> HashMap<StepId, usize> {
-    let mut index: HashMap<StepId, usize> = plan.declared().map(|(i, step)| (step.id.clone(), i)).collect();
+    let mut index: HashMap<StepId, usize> = named(plan).map(|(i, step)| (step.id.clone(), i)).collect();
     let questions = plan.steps.iter().enumerate().filter(|(_, step)| step.role == Role::Rollback);
     for (i, step) in questions {
         index.entry(step.id.clone()).or_insert(i);

@@ -34,7 +34,7 @@ impl Structure {
         let known = self.group.len();
         for (index, step) in plan.steps.iter().enumerate().skip(known) {
             // An undo stands beside what it undoes, and is no part of it.
-            let group = step.group.filter(|_| !step.is_added());
+            let group = step.group.filter(|_| !step.waits_for_unwinding());
             self.group.push(group);
             self.cleanup.push(step.cleanup);
             self.children.push(Vec::new());
@@ -141,19 +141,19 @@ impl RunState {
             for need in &step.needs {
                 self.dependents[*need].push(index);
             }
-            if step.is_added() {
+            if step.waits_for_unwinding() {
                 self.index.entry(step.id.clone()).or_insert(index);
             } else {
                 self.index.insert(step.id.clone(), index);
                 self.names.insert(canonical_name(step.id.as_str()), index);
             }
-            self.is_added.push(step.is_added());
+            self.waits_for_unwinding.push(step.waits_for_unwinding());
             match step.role {
                 Role::Undoes(of) => {
                     self.undos.insert(of, index);
                 }
                 Role::Rollback => self.rollback_question = Some(index),
-                Role::Declared => {}
+                Role::Declared | Role::InUndo => {}
             }
             self.is_gate.push(!step.action.takes_slot());
             self.is_container.push(step.is_container());
@@ -170,7 +170,8 @@ impl RunState {
 
     /// What is decided about a step also lets those go on that hold it and have ended without it.
     pub(super) fn reopen_around(&mut self, plan: &Plan, i: usize, why: &str) {
-        let around: Vec<usize> = plan.containers_of(i).collect();
+        let around: Vec<usize> =
+            std::iter::successors(self.structure.group[i], |group| self.structure.group[*group]).collect();
         for container in around {
             let ended = matches!(
                 self.steps[container].status,

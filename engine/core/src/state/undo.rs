@@ -5,7 +5,7 @@ use super::gate::OpenGate;
 use super::run::RunState;
 use super::step::Status;
 use crate::event::{EventKind, Gate, Outcome, RunOutcome};
-use crate::plan::Plan;
+use crate::plan::{Plan, Role};
 
 impl RunState {
     /// Which step of the plan an event about `step` moves: the step, its undo, or
@@ -52,6 +52,7 @@ impl RunState {
             }
             (Gate::Rollback, "keep") => Status::Ended(Outcome::Skipped),
             (Gate::Undo, "retry") => {
+                known.fresh = self.is_container[i];
                 known.why = known.result.by.first().map(|by| format!("answered retry by {by}"));
                 Status::Pending
             }
@@ -95,6 +96,10 @@ impl RunState {
             let known = &mut self.steps[i];
             if known.was_cut_off() {
                 known.status = Status::Ended(Outcome::Interrupted);
+                known.attempts_in_round = known.attempts_in_round.saturating_sub(1);
+            }
+            if step.role == Role::InUndo {
+                continue;
             }
             // A run that goes on is asked anew; what could not be undone is tried again.
             let asked_anew = ended_as.is_some() && !rollback && step.undoes().is_none();
@@ -103,6 +108,7 @@ impl RunState {
                 known.status = Status::Pending;
                 known.result.reason = None;
                 if again {
+                    known.fresh = step.is_container();
                     known.why = Some(format!("rollback by {by}"));
                 }
             }

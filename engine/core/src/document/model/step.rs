@@ -265,6 +265,10 @@ fn undo_keys(undo: &Undo, node: &Node, decoder: &mut Decoder) {
     if action == "manual" {
         meaningless(node, "timeout", "beside `manual`", Some("a gate is bounded by `expires`"), decoder);
     }
+    if action == "call" {
+        let help = "what bounds them stands beside the steps of the called runbook";
+        meaningless(node, "timeout", "beside `call`", Some(help), decoder);
+    }
 }
 
 /// Reports steps of one name in lists that share their names; `-` and `_` are the same (language.md §7).

@@ -12,6 +12,7 @@ use super::step::{Inherited, Resolver};
 use crate::document::model::{self as document, Step};
 use crate::document::text::{Data, Expression, Map, Text};
 use crate::plan::build::{LOST_STEP, skeleton};
+use crate::plan::guards::Guards;
 use crate::plan::input::CalledRunbook;
 use crate::plan::model::{Action, SecretSource, Step as Resolved};
 use crate::plan::names::{Declared, Environment, Place, Reach};
@@ -89,15 +90,7 @@ impl<'d> Resolver<'d> {
             // An approval in it stays in, whatever the tags: each step inside has them.
             first.guards.left_out = None;
         }
-        let mut block = vec![first];
-        for mut step in held {
-            let outermost = step.group.is_none();
-            shift(&mut step, 1);
-            if outermost {
-                step.group = Some(0);
-            }
-            block.push(step);
-        }
+        let block = around(first, held);
         Some(match items {
             None => block,
             Some(items) => vec![each(step, items, block)],
@@ -182,6 +175,27 @@ impl<'d> Resolver<'d> {
         call: &'d document::Call,
         resolved: &mut Resolved,
     ) -> Option<(Call, Vec<Resolved>)> {
+        let env = self.default_env.clone();
+        let place = self.place_of(index, &env);
+        let (called, guards, steps) = self.inline(step, call, &step.id, place)?;
+        let given: Vec<&str> = called.outputs.keys().map(String::as_str).collect();
+        for (_, expression) in step.outputs.iter() {
+            self.checker.expression(expression, Place { bare: &given, ..place });
+        }
+        resolved.guards.window = resolved.guards.window.take().or(guards.window);
+        resolved.guards.lock = resolved.guards.lock.take().or(guards.lock);
+        Some((called, steps))
+    }
+
+    /// What a step, or its undo, calls: the runbook, when it may run, and its steps. Their ids begin with the whole id of the step, which
+    /// ends as `id` says.
+    pub(super) fn inline(
+        &mut self,
+        step: &'d Step,
+        call: &'d document::Call,
+        id: &str,
+        place: Place<'_>,
+    ) -> Option<(Call, Guards, Vec<Resolved>)> {
         let caller = self.checker.report.file().to_owned();
         let called = match self.calls.find(&caller, &call.call) {
             Ok(called) => called,
@@ -196,8 +210,6 @@ impl<'d> Resolver<'d> {
             }
         };
         self.refuse_circle(call, &called)?;
-        let env = self.default_env.clone();
-        let place = self.place_of(index, &env);
         let params = self.bind(call, &called, place);
         let cwd = self.cwd_of_call(step);
         let mut report = Report::new(called.source);
@@ -213,7 +225,7 @@ impl<'d> Resolver<'d> {
                 Binding::Text(..) => None,
             })
             .collect();
-        let secrets = self.called_secrets(&plan.secrets, step);
+        let secrets = self.called_secrets(&plan.secrets, id);
         for name in &plan.pass_env {
             if !self.pass_env.contains(name) {
                 self.pass_env.push(name.clone());
@@ -232,7 +244,7 @@ impl<'d> Resolver<'d> {
         let was_in_call = mem::replace(&mut self.in_call, true);
         let had_item = mem::replace(&mut self.has_item, false);
         let length = self.prefix.len();
-        self.prefix.push_str(&step.id);
+        self.prefix.push_str(id);
         self.prefix.push('.');
         self.stack.push((called.source.name().to_owned(), call.call.to_string()));
         self.top();
@@ -248,12 +260,6 @@ impl<'d> Resolver<'d> {
         let report = mem::replace(&mut self.checker.report, outer_report);
         let inner = report.into_diagnostics();
         self.foreign.extend(inner);
-        let given: Vec<&str> = plan.outputs.keys().map(String::as_str).collect();
-        for (_, expression) in step.outputs.iter() {
-            self.checker.expression(expression, Place { bare: &given, ..place });
-        }
-        resolved.guards.window = resolved.guards.window.take().or(plan.guards.window);
-        resolved.guards.lock = resolved.guards.lock.take().or(plan.guards.lock);
         let called = Call {
             runbook: plan.runbook,
             params,
@@ -262,7 +268,7 @@ impl<'d> Resolver<'d> {
             env: plan.env,
             outputs: plan.outputs,
         };
-        Some((called, steps))
+        Some((called, plan.guards, steps))
     }
 
     /// Where a called runbook's commands run, where the call says so.
@@ -297,7 +303,7 @@ impl<'d> Resolver<'d> {
     fn called_secrets(
         &mut self,
         called: &IndexMap<String, SecretSource>,
-        step: &Step,
+        id: &str,
     ) -> IndexMap<String, String> {
         let mut names = IndexMap::new();
         for (name, source) in called {
@@ -305,7 +311,7 @@ impl<'d> Resolver<'d> {
                 self.secrets.iter().find(|(_, known)| *known == source).map(|(known, _)| known.clone());
             let of_plan = known.unwrap_or_else(|| {
                 if self.secrets.contains_key(name) {
-                    format!("{}{}.{name}", self.prefix, *step.id)
+                    format!("{}{id}.{name}", self.prefix)
                 } else {
                     name.clone()
                 }
@@ -402,6 +408,20 @@ impl<'d> Resolver<'d> {
     fn is_unsure(&self) -> bool {
         self.plan.params.len() < self.checker.declared.runbook.params.len()
     }
+}
+
+/// A step and, behind it, those that it holds.
+pub(super) fn around(first: Resolved, held: Vec<Resolved>) -> Block {
+    let mut block = vec![first];
+    for mut step in held {
+        let outermost = step.group.is_none();
+        shift(&mut step, 1);
+        if outermost {
+            step.group = Some(0);
+        }
+        block.push(step);
+    }
+    block
 }
 
 /// Moves a step to another place of a list.
