@@ -1,6 +1,7 @@
 //! `runbook test`: the scenarios of runbooks (`language.md` §10), each rehearsed without a process.
 
 use std::borrow::Cow;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use runbook_core::diagnostic::{Diagnostic, Diagnostics};
 use runbook_core::document::model::Scenario;
 use runbook_core::document::parse_scenarios;
 use runbook_core::plan::{GivenValue, Plan};
-use runbook_core::scenario::{given, mistakes, rehearse};
+use runbook_core::scenario::{Report, given, mistakes, rehearse};
 use runbook_core::source::{Source, Span};
 
 use crate::context::Context;
@@ -55,10 +56,12 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     if planning::has_errors(&findings) {
         return Err(planning::say(context, &findings));
     }
+    let reports = rehearse_all(&ready);
     let rehearsed: Vec<Rehearsed> = ready
         .into_iter()
-        .map(|Ready { runbook, source, scenario, plan }| Rehearsed {
-            report: rehearse(&plan, &scenario),
+        .zip(reports)
+        .map(|(Ready { runbook, source, scenario, .. }, report)| Rehearsed {
+            report,
             runbook,
             at: scenario.name.span(),
             source,
@@ -72,6 +75,21 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     context.console.print(&rehearsals::text(context, &rehearsed));
     let passed = rehearsed.iter().all(|rehearsed| rehearsed.report.passed());
     Ok(if passed { exit_code::SUCCEEDED } else { exit_code::FAILED })
+}
+
+/// What became of each scenario, in their order. They know nothing of each other, so every processor rehearses some.
+fn rehearse_all(ready: &[Ready]) -> Vec<Report> {
+    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let share = ready.len().div_ceil(workers).max(1);
+    let rehearse_share = |share: &[Ready]| -> Vec<Report> {
+        share.iter().map(|one| rehearse(&one.plan, &one.scenario)).collect()
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            ready.chunks(share).map(|share| scope.spawn(move || rehearse_share(share))).collect();
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined.flat_map(|reports| reports.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
 }
 
 /// The runbooks to be tested. Scenarios without a runbook are a finding, lest they pass unseen.
