@@ -108,6 +108,24 @@ fn a_failure_inside_fails_the_undo_and_rollback_runs_it_again_as_a_whole() {
     test.runbook(&["verify", &run]).succeeds();
 }
 
+/// A step that is done anew is undone anew, as a whole.
+#[test]
+fn a_step_that_runs_again_is_undone_again_from_the_beginning() {
+    let test = undone_by("auto", THREE);
+    let body = test.read("runbooks/main.yaml").replace(
+        "{id: two, run: echo two >> \"$LEDGER\", undo: {run: echo undo-two >> \"$LEDGER\"}}",
+        "{id: two, run: echo two >> \"$LEDGER\"}",
+    );
+    test.write("runbooks/main.yaml", &body);
+    test.write("broken", "");
+    let run = test.runbook(&["run", "main"]).exits(1).run_id();
+    std::fs::remove_file(test.project().join("broken")).unwrap();
+    test.runbook(&["resume", &run, "--from", "apply"]).exits(1);
+    let first = ["apply", "two", "stop", "load b.sql v1 me", "start", "tidy", "last"];
+    assert_eq!(test.ledger(), [first, first].concat());
+    assert_eq!(test.journal(&run).of("undo_finished", "apply")[1]["outcome"], "succeeded");
+}
+
 /// Whoever is there decides about the step that failed, and only that is tried again.
 #[test]
 fn a_failed_step_inside_is_asked_about() {

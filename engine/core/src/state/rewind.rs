@@ -92,6 +92,7 @@ impl RunState {
             {
                 let known = &mut self.steps[undo];
                 known.why = (known.attempts > 0).then(|| why.clone());
+                known.fresh = plan.steps[undo].is_container();
                 known.result.reason = None;
                 self.set_status(plan, undo, Status::Pending);
             }
