@@ -18,6 +18,7 @@ use runbook_runtime::run::Question;
 use runbook_runtime::sanitize::prompt_block;
 use serde_json::Value;
 
+use super::consequences::consequences;
 use crate::report::wording::{Signs, distance, harmless, wrap};
 
 /// How many lines of output stand with a question about something that went wrong.
@@ -113,7 +114,7 @@ impl Dialogue {
             let ids: Vec<&str> = next.iter().map(runbook_core::id::StepId::as_str).collect();
             text.push_str(&self.line(&format!("Then: {}", ids.join(", "))));
         }
-        for consequence in consequences(gate.gate, &gate.words) {
+        for consequence in consequences(gate.gate, self.question.in_undo, &gate.words) {
             text.push_str(&self.line(consequence));
         }
         text.push_str(&self.line(&self.who()));
@@ -437,7 +438,11 @@ impl Dialogue {
         if from == lines.len() {
             return String::new();
         }
-        format!("{}{}", self.line("What was printed last:"), self.block(&lines[from..].join("\n")))
+        let whose = match &self.question.printed_by {
+            Some(step) => format!("What {step} printed last:"),
+            None => "What was printed last:".to_owned(),
+        };
+        format!("{}{}", self.line(&whose), self.block(&lines[from..].join("\n")))
     }
 
     /// `?`: everything that there is to see.
@@ -500,47 +505,6 @@ impl Dialogue {
     }
 }
 
-/// What each word does.
-fn consequences<'a>(gate: Gate, words: &[String]) -> impl Iterator<Item = &'a str> {
-    let all: &[(&str, &str)] = match gate {
-        Gate::Approve => &[("reject", "After reject nothing new starts, and the run ends rejected.")],
-        Gate::Manual => &[("failed", "After failed nothing new starts, and the run ends failed.")],
-        Gate::Failure => &[
-            ("retry", "retry: it runs again."),
-            ("skip", "skip: the run goes on without it."),
-            ("done", "done: you did it by hand; the run goes on."),
-            ("undo", "undo: the run ends failed, and what was done is undone."),
-            ("abort", "abort: the run ends failed."),
-        ],
-        Gate::Rollback => &[
-            ("undo", "undo: what was done is undone, the last first."),
-            ("keep", "keep: it stays; `runbook rollback` can undo it later."),
-        ],
-        Gate::Undo => &[
-            ("retry", "retry: the undo runs again."),
-            ("skip", "skip: this step stays as it is; the rest is undone."),
-            ("done", "done: it took effect, or you did it by hand; the rest is undone."),
-            ("abort", "abort: nothing more is undone."),
-            ("wait", "wait: ask again when those processes are over."),
-            ("end", "end: those processes are ended, then it is asked again."),
-        ],
-        Gate::Interrupted => &[
-            ("retry", "retry: it runs again, from its beginning."),
-            ("skip", "skip: the run goes on without it."),
-            ("done", "done: it took effect, or you did it by hand; the run goes on."),
-            ("failed", "failed: it counts as failed."),
-            ("abort", "abort: the run ends failed."),
-            ("wait", "wait: ask again when those processes are over."),
-            ("end", "end: those processes are ended, then it is asked again."),
-        ],
-        Gate::Ask => &[("no", "After no the step is skipped, and the run goes on.")],
-        Gate::Terminal => &[("skip", "skip: the run goes on without it.")],
-        Gate::Choose | Gate::Window => &[],
-    };
-    let words = words.to_vec();
-    all.iter().filter(move |(word, _)| words.iter().any(|known| known == word)).map(|(_, text)| *text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -559,6 +523,8 @@ mod tests {
             evidence: EvidenceRule::None,
             next: vec!["apply".parse().expect("a step id"), "switch".parse().expect("a step id")],
             last_output: vec!["all 42 tests passed".into()],
+            printed_by: Some("tests".parse().expect("an id")),
+            in_undo: false,
             fields: IndexMap::new(),
             members: Vec::new(),
             refused: None,

@@ -36,13 +36,16 @@ impl Dispatcher<'_> {
         let question = plan.steps[step].question(gate.gate);
         let fields = question.into_iter().flat_map(|question| &question.fields);
         let refused = self.refused.take().filter(|(of, _)| *of == id).map(|(_, why)| why);
+        let (printed_by, last_output) = self.last_output(step);
         let asked = Question {
             step: id.clone(),
             title: runbook_core::render::title(plan, &self.state, step),
             confirm_typed: question.is_some_and(|question| question.confirm_typed),
             evidence: question.map_or_else(Default::default, |question| question.evidence),
             next: self.next_steps(step),
-            last_output: self.last_output(step),
+            last_output,
+            printed_by: printed_by.filter(|by| *by != id),
+            in_undo: plan.steps[step].is_added(),
             refused,
             fields: fields.map(|(name, spec)| (name.clone(), rule_of(spec, gate.fields.get(name)))).collect(),
             members: plan.people.members(&gate.from).into_iter().map(str::to_owned).collect(),
@@ -72,8 +75,8 @@ impl Dispatcher<'_> {
             .collect()
     }
 
-    /// What was printed last by the step in question, or by what it needs.
-    pub(super) fn last_output(&self, step: usize) -> Vec<String> {
+    /// What was printed last by the step in question, or by what it needs, and which step that is.
+    pub(super) fn last_output(&self, step: usize) -> (Option<StepId>, Vec<String>) {
         const LINES: usize = 12;
         let of = std::iter::once(step).chain(self.state.plan.steps[step].needs.iter().rev().copied());
         for index in of {
@@ -82,13 +85,11 @@ impl Dispatcher<'_> {
             if let Ok(lines) = crate::capture::CaptureLog::open(&path).and_then(|log| log.tail_lines(LINES))
                 && !lines.is_empty()
             {
-                return lines
-                    .into_iter()
-                    .map(|(_, line)| String::from_utf8_lossy(&line).into_owned())
-                    .collect();
+                let lines = lines.into_iter().map(|(_, line)| String::from_utf8_lossy(&line).into_owned());
+                return (Some(self.state.plan.steps[index].id.clone()), lines.collect());
             }
         }
-        Vec::new()
+        (None, Vec::new())
     }
 
     pub(super) fn replied(&mut self, step: &StepId, reply: Reply) {

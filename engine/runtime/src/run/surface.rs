@@ -62,8 +62,12 @@ pub struct Question {
     pub evidence: runbook_core::plan::EvidenceRule,
     /// What happens after yes: the steps that wait for it, in order.
     pub next: Vec<StepId>,
-    /// The end of what was printed last by the steps that it needs, or by the step itself.
+    /// The end of what was printed last by the step itself, or by the steps that it needs.
     pub last_output: Vec<String>,
+    /// The step that printed it, where that is another one.
+    pub printed_by: Option<StepId>,
+    /// Whether the step belongs to what undoes another one.
+    pub in_undo: bool,
     /// What is filled in with the answer, with the rule of each value.
     pub fields: IndexMap<String, ParamSpec>,
     /// The people whom `from` means; empty: anyone.
