@@ -23,6 +23,7 @@ mod interactive;
 mod large;
 mod order;
 mod outcomes;
+mod pairs;
 mod people;
 mod plan_files;
 mod plan_page;

@@ -10,6 +10,7 @@ use runbook_core::moment::Moment;
 use runbook_core::schedule::{
     Answer, Attendance, Circumstances, Refusal, RefusalKind, ResumeRequest, Terminal, record_answer,
 };
+use runbook_core::template::quote_for_display;
 use runbook_runtime::keeper::Helper;
 use runbook_runtime::run::{self, Opened};
 use runbook_runtime::signature::{self, SignatureError};
@@ -412,6 +413,7 @@ fn only_open(opened: &Opened, kind: Option<Gate>, word: &str) -> Result<StepId, 
             ));
             for step in steps {
                 let option = if kind == Some(Gate::Choose) { " OPTION" } else { "" };
+                let step = quote_for_display(step);
                 error = error.with_hint(format!("runbook {word} {} {step}{option}", opened.dir.run()));
             }
             Err(error)

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use runbook_core::id::StepId;
-use runbook_core::plan::{EvidenceRule, OnFailure, Plan, PlanLine, describe, describe_guards};
+use runbook_core::plan::{
+    EvidenceRule, OnFailure, Plan, PlanLine, describe, describe_groups, describe_guards,
+};
 use runbook_core::template::quote_for_display;
 use runbook_runtime::run::{plan_digest, plan_text, shell_without_pipefail};
 use runbook_runtime::sanitize::{Style as SanitizeStyle, sanitize};
@@ -75,6 +77,7 @@ fn print(context: &Context, plan: &Plan, probes: Option<&Probes>) {
                 "lock": lock,
                 "window": window,
                 "steps": lines,
+                "groups": describe_groups(plan),
             });
             if let Some(probes) = probes {
                 value["probes"] = probes.to_json();
@@ -120,6 +123,7 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
     }
     text.push_str(&format!("  {}\n", styled(DIM, format_args!("digest {digest}"))));
     let mut finally = false;
+    let groups = describe_groups(plan);
     for (index, line) in lines.iter().enumerate() {
         text.push('\n');
         if line.finally && !finally {
@@ -127,7 +131,7 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
             text.push_str("In the end, whatever happened:\n\n");
         }
         let previous = index.checked_sub(1).map(|previous| &lines[previous]);
-        text.push_str(&entered(line, previous));
+        text.push_str(&entered(line, previous, &groups, width));
         text.push_str(&wrap(&headline(line, previous), width, "     "));
         text.push('\n');
         for part in body(line) {
@@ -150,14 +154,43 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
     text
 }
 
-/// The group whose steps follow, where the one before stands in another.
-fn entered(line: &PlanLine, previous: Option<&PlanLine>) -> String {
-    match &line.group {
-        Some(group) if previous.is_none_or(|previous| previous.group.as_ref() != Some(group)) => {
-            format!("In {}:\n\n", styled(STRONG, group))
-        }
-        _ => String::new(),
+/// The group whose steps follow, where the one before stands in another, with what holds for it as a whole.
+fn entered(line: &PlanLine, previous: Option<&PlanLine>, groups: &[PlanLine], width: usize) -> String {
+    if line.group.is_none() || previous.is_some_and(|previous| previous.group == line.group) {
+        return String::new();
     }
+    let known = previous.map_or_else(Vec::new, |previous| around(previous, groups));
+    let mut text = String::new();
+    for group in around(line, groups).into_iter().rev() {
+        let is_known = known.iter().any(|known| known.id == group.id);
+        let (notes, parts) = if is_known { (Vec::new(), Vec::new()) } else { (notes(&group), body(&group)) };
+        let is_innermost = line.group.as_deref() == Some(group.id.as_str());
+        if !is_innermost && notes.is_empty() && parts.is_empty() {
+            continue;
+        }
+        let title = group.title.as_ref().map_or_else(String::new, |title| format!(" — {}", harmless(title)));
+        let said = if notes.is_empty() { String::new() } else { format!(" {}", notes.join("; ")) };
+        text.push_str(&wrap(&format!("In {}{title}:{said}", styled(STRONG, &group.id)), width, "     "));
+        text.push('\n');
+        for piece in parts.iter().flat_map(|part| part.lines()) {
+            text.push_str(&format!("     {piece}\n"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The groups around a step, the nearest first, without what their steps show themselves.
+fn around(line: &PlanLine, groups: &[PlanLine]) -> Vec<PlanLine> {
+    let find = |id: Option<&str>| groups.iter().find(|group| Some(group.id.as_str()) == id);
+    std::iter::successors(find(line.group.as_deref()), |group| find(group.group.as_deref()))
+        .map(|group| {
+            let mut group = group.clone();
+            (group.for_each, group.cwd) = (None, None);
+            group.env.clear();
+            group
+        })
+        .collect()
 }
 
 /// `apply — Apply the release (run), after gate; retried 2 times`.
@@ -170,6 +203,16 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
         ([only], Some(before)) if *only == before.id => {}
         (needs, _) => text.push_str(&format!(", after {}", ids(needs))),
     }
+    let notes = notes(line);
+    if !notes.is_empty() {
+        text.push_str("; ");
+        text.push_str(&notes.join("; "));
+    }
+    text
+}
+
+/// What bounds it, and under which conditions it starts.
+fn notes(line: &PlanLine) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(line.for_each.iter().map(|items| format!("for each of {}", harmless(items))));
     notes.extend(line.left_out.iter().map(|why| harmless(why)));
@@ -201,11 +244,11 @@ fn headline(line: &PlanLine, previous: Option<&PlanLine>) -> String {
         OnFailure::Continue => notes.push("a failure lets the run go on".into()),
         OnFailure::Warn => notes.push("a failure is only a warning".into()),
     }
-    if !notes.is_empty() {
-        text.push_str("; ");
-        text.push_str(&notes.join("; "));
+    if line.cleanup {
+        notes.push("whatever happened".into());
     }
-    text
+    notes.extend(line.repeat.iter().map(|until| format!("again until {}", harmless(until))));
+    notes
 }
 
 /// What it does, asks and keeps: each a text of one or more lines.

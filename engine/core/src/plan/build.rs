@@ -52,7 +52,13 @@ pub fn validate(
     project: Option<ProjectInput<'_>>,
     calls: &dyn Calls,
 ) -> Diagnostics {
-    assemble(document, source, "", project, calls, None).1
+    assemble(document, source, stem_of(source.name()), project, calls, None).1
+}
+
+/// The name of a file without its folders and its ending.
+fn stem_of(name: &str) -> &str {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
 /// What a plan needs beside what is written.

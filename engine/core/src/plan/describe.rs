@@ -43,6 +43,12 @@ pub struct PlanLine {
     pub for_each: Option<String>,
     /// Whether it stands under `finally`.
     pub finally: bool,
+    /// Whether it stands under the `finally` of a called runbook: it runs when that runbook's steps are over, whatever happened.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cleanup: bool,
+    /// Until what a group runs again, and how often at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<String>,
     /// Approvals above it that it does not wait for: it may run before they are given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_behind: Vec<StepId>,
@@ -190,6 +196,31 @@ pub fn describe(plan: &Plan) -> Vec<PlanLine> {
     lines
 }
 
+/// Describes what holds for a group or call as a whole: its condition, question, lock, window and the like, in the plan's order.
+#[must_use]
+pub fn describe_groups(plan: &Plan) -> Vec<PlanLine> {
+    let layout = Layout::of(plan);
+    let mut before = Before::new(&layout.plan);
+    let mut lines = Vec::new();
+    for (index, step) in layout.plan.steps.iter().enumerate() {
+        if !step.is_container() || step.is_added() {
+            continue;
+        }
+        let mut line = before.line(step, Vec::new());
+        line.needs = layout.needs(index);
+        line.group = step.group.map(|group| layout.plan.steps[group].id.to_string());
+        line.for_each = layout.items[index].as_ref().map(items_shown);
+        if let (Action::Call(call), Some(lock)) = (&step.action, &step.guards.lock)
+            && call.has_own_lock
+        {
+            let context = before.context_of(Some(index), &IndexMap::new()).0;
+            line.lock = Some(before.text(&lock.name, &context));
+        }
+        lines.push(line);
+    }
+    lines
+}
+
 /// Whether a script of the step has pipes in it.
 fn has_pipes(step: &Step) -> bool {
     let of_check = |check: &Check| match &check.probe {
@@ -306,6 +337,14 @@ impl<'p> Before<'p> {
             group: None,
             for_each: None,
             finally: step.finally,
+            cleanup: step.cleanup,
+            repeat: match &step.action {
+                Action::Steps(group) => group
+                    .repeat
+                    .as_ref()
+                    .map(|repeat| format!("{}, in at most {} rounds", repeat.until, repeat.times)),
+                _ => None,
+            },
             not_behind,
             piped_in: has_pipes(step).then(|| step.shell.clone()),
             warnings: Vec::new(),

@@ -56,7 +56,13 @@ impl Layout {
         if step.needs.is_empty()
             && let Some(group) = step.group
         {
-            self.collect_needs(group, needs);
+            if step.cleanup {
+                // The `finally` of a called runbook runs when its steps are over.
+                let steps = &self.plan.steps;
+                self.collect_ends(group, |child| !steps[child].cleanup, needs);
+            } else {
+                self.collect_needs(group, needs);
+            }
         }
     }
 
@@ -65,8 +71,13 @@ impl Layout {
             last.push(index);
             return;
         }
-        let inside = |other: &usize| self.plan.steps[*other].group == Some(index);
-        let children: Vec<usize> = (index + 1..self.plan.steps.len()).filter(inside).collect();
+        self.collect_ends(index, |_| true, last);
+    }
+
+    /// Those of a group's steps that come last among some of them.
+    fn collect_ends(&self, group: usize, among: impl Fn(usize) -> bool, last: &mut Vec<usize>) {
+        let inside = |other: &usize| self.plan.steps[*other].group == Some(group) && among(*other);
+        let children: Vec<usize> = (group + 1..self.plan.steps.len()).filter(inside).collect();
         for child in &children {
             if !children.iter().any(|other| self.plan.steps[*other].needs.contains(child)) {
                 self.collect_last(*child, last);
@@ -110,7 +121,10 @@ impl Laid {
                 self.lay(&each.body, None);
                 let first = &mut self.steps[place];
                 first.when = step.when.clone().or_else(|| first.when.take());
+                // A lock that names the item stands with the item.
+                let of_item = first.guards.lock.take();
                 first.guards = step.guards.clone();
+                first.guards.lock = first.guards.lock.take().or(of_item);
                 first.on_failure = step.on_failure;
                 (first.needs, first.group, first.cleanup) = (needs, group, step.cleanup);
                 self.items[place] = Some(Each { body: Vec::new(), ..(**each).clone() });

@@ -48,6 +48,9 @@ pub struct Call {
     /// What the caller sees: expressions over its steps.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub outputs: IndexMap<String, String>,
+    /// Whether the call's lock is the called runbook's: its name is made of that runbook's parameters and environment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_own_lock: bool,
 }
 
 /// The value of a called runbook's parameter.

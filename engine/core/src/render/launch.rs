@@ -257,6 +257,22 @@ impl Texts {
         template.render(&context).map(Some).map_err(RenderError::in_one_line)
     }
 
+    /// The name of a called runbook's own lock, whose texts are in that runbook's names.
+    fn lock_of_called(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        call: usize,
+        name: &str,
+    ) -> Result<String, String> {
+        let template = parse_template(name)?;
+        let references: Vec<&Reference> = template.references().iter().collect();
+        let masked = SecretView::Masked;
+        let mut sight = self.sight(plan, state, None, &masked, Missing::Fails);
+        sight.scope = Some(call);
+        template.render(&sight.context(&references)?).map_err(RenderError::in_one_line)
+    }
+
     /// A command and how people are shown it.
     fn command(
         &self,
@@ -418,6 +434,9 @@ impl Renderer for Texts {
 
     fn lock(&self, plan: &Plan, state: &RunState, step: usize) -> Result<String, String> {
         let lock = plan.steps[step].guards.lock.as_ref().ok_or("the step has no lock")?;
+        if matches!(&plan.steps[step].action, Action::Call(call) if call.has_own_lock) {
+            return self.lock_of_called(plan, state, step, &lock.name);
+        }
         self.text(plan, state, step, &lock.name, &SecretView::Masked, Missing::Fails)
     }
 

@@ -26,7 +26,8 @@ pub(super) fn each(step: &Step, items: Items, mut body: Vec<Resolved>) -> Resolv
     if of_item { &mut outer } else { &mut *first }.ask = None;
     first.on_failure = OnFailure::Stop;
     first.cleanup = false;
-    let of_item = first.guards.lock.as_ref().is_some_and(|lock| text_names_item(&lock.name));
+    let of_call = matches!(&first.action, Action::Call(call) if call.has_own_lock);
+    let of_item = of_call || first.guards.lock.as_ref().is_some_and(|lock| text_names_item(&lock.name));
     let lock = first.guards.lock.take();
     first.guards = Guards::default();
     if of_item {

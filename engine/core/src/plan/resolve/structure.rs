@@ -177,12 +177,13 @@ impl<'d> Resolver<'d> {
     ) -> Option<(Call, Vec<Resolved>)> {
         let env = self.default_env.clone();
         let place = self.place_of(index, &env);
-        let (called, guards, steps) = self.inline(step, call, &step.id, place)?;
+        let (mut called, guards, steps) = self.inline(step, call, &step.id, place)?;
         let given: Vec<&str> = called.outputs.keys().map(String::as_str).collect();
         for (_, expression) in step.outputs.iter() {
             self.checker.expression(expression, Place { bare: &given, ..place });
         }
         resolved.guards.window = resolved.guards.window.take().or(guards.window);
+        called.has_own_lock &= resolved.guards.lock.is_none();
         resolved.guards.lock = resolved.guards.lock.take().or(guards.lock);
         Some((called, steps))
     }
@@ -267,6 +268,7 @@ impl<'d> Resolver<'d> {
             secrets,
             env: plan.env,
             outputs: plan.outputs,
+            has_own_lock: plan.guards.lock.is_some(),
         };
         Some((called, plan.guards, steps))
     }

@@ -1,0 +1,100 @@
+//! Features of the language together: what each promises also holds beside the others.
+
+use serde_json::Value;
+
+use crate::helpers::TestEnvironment;
+
+/// A called runbook with a lock of its own name.
+const LIBRARY: &str = "params: {db: {}}
+lock: \"library-{{ params.db }}-{{ env.SITE }}\"
+env: {SITE: west}
+steps:
+  - {id: dump, run: 'echo dump'}
+  - {id: look, approve: {prompt: \"Is {{ params.db }} there?\"}}
+finally: [{id: clean, run: 'echo clean'}]
+";
+
+#[test]
+fn the_lock_of_a_called_runbook_is_named_with_its_own_parameters() {
+    let test = TestEnvironment::with(
+        "steps: [{id: backup, for_each: [a, b], call: library, with: {db: \"{{ item }}\"}}]",
+    );
+    test.write("runbooks/library.yaml", LIBRARY);
+    let arguments =
+        ["run", "main", "--answer", "backup[0].look=approve", "--answer", "backup[1].look=approve"];
+    let run = test.runbook(&arguments).succeeds().run_id();
+    let locks: Vec<Value> =
+        test.journal(&run).kind("lock_acquired").into_iter().map(|event| event["lock"].clone()).collect();
+    assert_eq!(locks, ["library-a-west", "library-b-west"]);
+}
+
+#[test]
+fn a_plan_shows_what_holds_for_groups_and_calls() {
+    let test = TestEnvironment::with(
+        "steps:
+  - id: switch
+    title: Switch over
+    when: run.host != 'none'
+    ask: Shall we switch?
+    lock: switching
+    deadline: 5m
+    steps: [{id: a, run: 'echo a'}]
+  - {id: backup, call: library, with: {db: main}}
+",
+    );
+    test.write("runbooks/library.yaml", LIBRARY);
+    let text = test.runbook(&["plan", "main"]).succeeds().stdout;
+    for part in [
+        "switch — Switch over:",
+        "when run.host != 'none'",
+        "asks before: Shall we switch?",
+        "lock switching",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(text.contains("In backup: under the lock library-main-west"), "{text}");
+    let plan = test.runbook(&["plan", "main", "--format", "json"]).succeeds().json();
+    let groups = &plan["groups"];
+    assert_eq!((&groups[0]["id"], &groups[0]["ask"]), (&"switch".into(), &"Shall we switch?".into()));
+    assert_eq!((&groups[1]["kind"], &groups[1]["lock"]), (&"call".into(), &"library-main-west".into()));
+}
+
+#[test]
+fn a_plan_shows_that_the_finally_of_a_called_runbook_comes_after_its_steps() {
+    let test = TestEnvironment::with("steps: [{id: backup, call: library, with: {db: main}}]");
+    test.write("runbooks/library.yaml", LIBRARY);
+    let plan = test.runbook(&["plan", "main", "--format", "json"]).succeeds().json();
+    let clean = &plan["steps"][2];
+    assert_eq!(
+        (&clean["id"], &clean["needs"]),
+        (&"backup.clean".into(), &serde_json::json!(["backup.look"]))
+    );
+}
+
+#[test]
+fn a_group_of_a_parked_run_waits_and_is_not_interrupted() {
+    let test = TestEnvironment::with("steps: [{id: g, for_each: [1], steps: [{id: look, manual: Look}]}]");
+    test.runbook(&["run", "main"]).exits(3);
+    let status = test.runbook(&["status", "last", "--format", "json"]).succeeds().json();
+    for step in status["steps"].as_array().unwrap() {
+        assert_eq!(step["outcome"], "waiting", "{step}");
+    }
+}
+
+#[test]
+fn runbooks_that_call_each_other_are_named_in_a_circle() {
+    let test = TestEnvironment::with("steps: [{id: a, call: other}]");
+    test.runbook_named("other", "steps: [{id: b, call: main}]");
+    let said = test.runbook(&["validate", "main"]).exits(1).stdout;
+    assert!(said.contains("main → other → main"), "{said}");
+}
+
+#[test]
+fn commands_that_tell_gates_of_items_apart_can_be_pasted() {
+    let test = TestEnvironment::with(
+        "steps: [{id: g, for_each: [1, 2], max_parallel: 2, steps: [{id: ok, approve: {prompt: P}}]}]",
+    );
+    test.runbook(&["run", "main"]).exits(3);
+    let said = test.runbook(&["approve", "last"]).exits(2).stderr;
+    assert!(said.contains("'g[0].ok'"), "{said}");
+}
