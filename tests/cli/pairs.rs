@@ -98,3 +98,13 @@ fn commands_that_tell_gates_of_items_apart_can_be_pasted() {
     let said = test.runbook(&["approve", "last"]).exits(2).stderr;
     assert!(said.contains("'g[0].ok'"), "{said}");
 }
+
+#[test]
+fn an_empty_note_is_no_evidence() {
+    let test = TestEnvironment::with("steps: [{id: m, manual: {prompt: M, evidence: required}}]");
+    test.runbook(&["run", "main"]).exits(3);
+    for empty in [["--note", " "], ["--link", ""]] {
+        test.runbook(&[&["done", "last"][..], &empty[..]].concat()).exits(2).stderr_has("needs evidence");
+    }
+    test.runbook(&["done", "last", "--note", "seen"]).succeeds();
+}

@@ -250,3 +250,15 @@ pub enum Evidence {
         sha256: String,
     },
 }
+
+impl Evidence {
+    /// Whether it shows anything: an empty note or link doesn't.
+    #[must_use]
+    pub fn says_something(&self) -> bool {
+        match self {
+            Self::Note { text } => !text.trim().is_empty(),
+            Self::Link { url } => !url.trim().is_empty(),
+            Self::File { .. } => true,
+        }
+    }
+}

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::gate::needs_reason;
 use super::input::{Answer, Circumstances, Refusal};
 use super::{fields, may};
-use crate::event::{EventKind, Gate, Identity, Outcome};
+use crate::event::{EventKind, Evidence, Gate, Identity, Outcome};
 use crate::plan::{EvidenceRule, Plan};
 use crate::state::{OpenGate, RunState, Status};
 
@@ -151,7 +151,8 @@ fn may_be_done(
         )));
     }
     let rule = plan.steps[step].action.question().map_or(EvidenceRule::None, |(_, q)| q.evidence);
-    let shown = !answer.evidence.is_empty() || gate.answers.iter().any(|given| !given.evidence.is_empty());
+    let earlier = gate.answers.iter().flat_map(|given| &given.evidence);
+    let shown = answer.evidence.iter().chain(earlier).any(Evidence::says_something);
     if rule == EvidenceRule::Required && !shown {
         return Err(Refusal::usage(format!(
             "`{id}` needs evidence: a note (--note), a link (--link) or a file (--attach)"
