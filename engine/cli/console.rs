@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::args::{ColorChoice, Global};
 use crate::environment::Environment;
+use crate::options::{ColorChoice, Global};
 
 /// Without a terminal and without `COLUMNS`, texts are laid out for this width.
 const WIDTH_DEFAULT: usize = 80;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use runbook_core::id::RunId;
 use runbook_runtime::store::Store;
 
-use crate::args::Global;
 use crate::console::Console;
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::find::Library;
+use crate::options::Global;
 
 /// The global options, the environment and the streams.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use runbook_core::diagnostic::{Diagnostic, Diagnostics, Located, Severity, render};
 use runbook_core::source::Source;
 
-use crate::args::Format;
 use crate::console::{ATTENTION, BAD, DIM, styled};
+use crate::options::Format;
 use crate::planning::Findings;
 
 /// Mistakes, each with the text that it is in.

@@ -20,12 +20,12 @@ use runbook_runtime::store::identity::current_user;
 use runbook_runtime::store::{RunDir, Store};
 
 use crate::adopting::Proposal;
-use crate::args::{Format, Patience};
 use crate::commands::rollback;
 use crate::context::Context;
 use crate::error::{CommandError, ErrorKind};
 use crate::exit_code;
 use crate::keeping;
+use crate::options::{Format, Patience};
 use crate::prompt::TerminalOperator;
 use crate::report::ending::culprit;
 use crate::report::next::Paste;

@@ -14,12 +14,14 @@ mod error;
 mod exit_code;
 mod find;
 mod keeping;
+mod options;
 mod plan_file;
 mod planning;
 mod probing;
 mod prompt;
 mod report;
 mod starter;
+mod values;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -14,13 +14,13 @@ use runbook_core::plan::{
 use runbook_core::source::{Source, Span};
 use runbook_runtime::run::hash_inputs;
 
-use crate::args::{Format, OnFailure as OnFailureOption};
 use crate::calls::Called;
 use crate::commands::run::Parameters;
 use crate::context::Context;
 use crate::diagnostics::{all_of, to_text};
 use crate::error::{CommandError, ErrorKind};
 use crate::find::RunbookFile;
+use crate::options::{Format, OnFailure as OnFailureOption};
 use crate::report::wording::harmless;
 
 /// The file beside the runbooks that holds what they share.

@@ -20,14 +20,15 @@ use runbook_runtime::store::inbox::{AnswerFile, FileName, Request};
 use runbook_runtime::store::{RunDir, lock};
 
 use super::deliver::{Delivered, deliver, event_of};
-use crate::args::{Format, key_value, step_id};
 use crate::console::{GOOD, styled};
 use crate::context::Context;
 use crate::drive;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 use crate::report::next::Paste;
 use crate::report::wording::{Signs, count, harmless};
+use crate::values::{key_value, step_id};
 
 /// Which question is meant.
 #[derive(Debug, Args)]

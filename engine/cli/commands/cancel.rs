@@ -14,11 +14,11 @@ use runbook_runtime::store::lock::{Busy, LockError};
 use runbook_runtime::store::{RunDir, lock};
 
 use super::deliver::{Delivered, deliver};
-use crate::args::Format;
 use crate::context::Context;
 use crate::drive;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 
 /// How often is looked whether a live run has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(30);

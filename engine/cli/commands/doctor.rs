@@ -12,11 +12,11 @@ use runbook_runtime::store::{Store, identity};
 use rustix::fs::FlockOperation;
 use serde_json::{Value, json};
 
-use crate::args::Format;
 use crate::console::{ATTENTION, BAD, DIM, GOOD, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 use crate::planning::{self, has_errors};
 use crate::report::wording::{Signs, count, distance, harmless, wrap};
 

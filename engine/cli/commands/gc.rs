@@ -8,10 +8,10 @@ use runbook_runtime::store::Summary;
 use runbook_runtime::store::old::{self, Kept, Why};
 use serde_json::Value;
 
-use crate::args::Format;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 use crate::report::wording::{count, distance, harmless};
 
 /// Options of `gc`.

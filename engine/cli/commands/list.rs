@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::status::standing_word;
-use crate::args::Format;
 use crate::console::{ATTENTION, DIM, STRONG, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
 use crate::find::RunbookFile;
+use crate::options::Format;
 use crate::planning::{self, Loaded};
 use crate::report::wording::{count, distance, harmless, pad, wrap};
 

@@ -4,10 +4,10 @@ use clap::{Args, Subcommand};
 use runbook_runtime::run::taken_locks;
 use serde_json::json;
 
-use crate::args::Format;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 use crate::report::wording::harmless;
 
 /// Options of `lock`.

@@ -14,12 +14,12 @@ use runbook_runtime::run::{self, Opened};
 use runbook_runtime::sanitize::{Colour, TerminalStream};
 use runbook_runtime::store::{RunDir, lock};
 
-use crate::args::step_id;
 use crate::console::{Console, STRONG, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
 use crate::report::wording::count;
+use crate::values::step_id;
 
 /// How often is looked for more.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -13,12 +13,12 @@ use runbook_runtime::sanitize::{Style as SanitizeStyle, sanitize};
 use serde_json::json;
 
 use super::run::Parameters;
-use crate::args::Format;
 use crate::console::{ATTENTION, DIM, STRONG, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
 use crate::find::RunbookFile;
+use crate::options::Format;
 use crate::probing::{self, Probes};
 use crate::report::wording::{Signs, count, harmless, wrap};
 use crate::{drive, plan_file, planning};

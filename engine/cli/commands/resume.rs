@@ -5,9 +5,9 @@ use runbook_core::id::StepId;
 use runbook_core::schedule::ResumeRequest;
 use runbook_runtime::store::identity::current_user;
 
-use crate::args::{key_value, reason, step_id, step_reason};
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::values::{key_value, reason, step_id, step_reason};
 use crate::{adopting, drive};
 
 /// Options of `resume`.

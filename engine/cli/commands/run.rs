@@ -7,11 +7,11 @@ use runbook_core::schedule::check_ahead;
 use runbook_runtime::run::{self, Environment};
 use runbook_runtime::store::identity::current_user;
 
-use crate::args::{key_value, reason};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::find::RunbookFile;
 use crate::plan_file::Frozen;
+use crate::values::{key_value, reason};
 use crate::{drive, plan_file, planning};
 
 /// Options of `run`.

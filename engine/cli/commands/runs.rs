@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::status::standing_word;
-use crate::args::Format;
 use crate::console::{DIM, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 use crate::report::wording::{distance, duration, harmless, pad, wrap};
 
 /// Options of `runs`.

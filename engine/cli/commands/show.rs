@@ -9,11 +9,11 @@ use runbook_core::template::quote_for_display;
 use runbook_runtime::sanitize::{Style as SanitizeStyle, sanitize};
 use serde_json::{Value, json};
 
-use crate::args::Format;
 use crate::console::{DIM, STRONG, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 use crate::planning::{self, Loaded};
 use crate::report::wording::{count, harmless, wrap};
 

@@ -10,11 +10,11 @@ use runbook_runtime::store::{Standing, Summary, lock, summarize};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::args::Format;
 use crate::console::{ATTENTION, BAD, DIM, GOOD, STRONG, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 use crate::report::Undoing;
 use crate::report::ending::after_failure;
 use crate::report::next::Paste;

@@ -6,13 +6,13 @@ use clap::Args;
 use runbook_core::document::parse_scenarios;
 
 use super::test::{prepare, runbook_of, strays};
-use crate::args::Format;
 use crate::console::{GOOD, styled};
 use crate::context::Context;
 use crate::diagnostics::{all_of, to_text};
 use crate::error::CommandError;
 use crate::exit_code;
 use crate::find::RunbookFile;
+use crate::options::Format;
 use crate::planning::{self, Findings, Loaded};
 use crate::report::wording::{Signs, count};
 

@@ -5,11 +5,11 @@ use runbook_runtime::run;
 use runbook_runtime::store;
 use serde_json::json;
 
-use crate::args::Format;
 use crate::console::{BAD, GOOD, styled};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::Format;
 use crate::report::wording::{Signs, count, harmless};
 
 /// Options of `verify`.

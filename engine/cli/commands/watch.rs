@@ -16,12 +16,12 @@ use runbook_runtime::run::{self, Observer as _, View};
 use runbook_runtime::store::{RunDir, Watch, lock};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Format, Patience};
 use crate::console::{ATTENTION, DIM, STRONG, styled};
 use crate::context::Context;
 use crate::drive::block_on;
 use crate::error::CommandError;
 use crate::exit_code;
+use crate::options::{Format, Patience};
 use crate::report::next::Paste;
 use crate::report::wording::{Signs, harmless};
 use crate::report::{Closing, Reporter, Screen};

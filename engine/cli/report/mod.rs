@@ -38,9 +38,9 @@ pub(crate) use ending::Closing;
 pub(crate) use screen::{Held, Screen};
 pub(crate) use undoing::Undoing;
 
-use crate::args::Format;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::options::Format;
 use dialect::Dialect;
 use next::Paste;
 

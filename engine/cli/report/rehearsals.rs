@@ -10,10 +10,10 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::junit::{escape, seconds};
 use super::wording::{Signs, count, harmless, millis, pad};
-use crate::args::Format;
 use crate::console::{BAD, DIM, GOOD, STRONG, styled};
 use crate::context::Context;
 use crate::diagnostics::to_text;
+use crate::options::Format;
 
 /// The widest that a column of a table may be; what is longer stands below each other.
 const COLUMN_MAX: usize = 44;
