@@ -16,6 +16,44 @@ steps:
     )
 }
 
+/// What is taken back because of another step says so: nobody decided it.
+#[test]
+fn a_gate_and_a_wait_that_another_step_ends_name_it() {
+    let test = TestEnvironment::with(
+        r#"
+steps:
+  - {id: gate, needs: [], approve: {prompt: "Go?"}}
+  - {id: wait, needs: [], wait: 1h}
+  - {id: bad, needs: [], run: 'while [ -e "$HOLD" ]; do sleep 0.02; done; exit 3'}
+"#,
+    );
+    test.hold();
+    let mut live = test.spawn(&["run", "main"]);
+    let run = live.run_id();
+    eventually("the question", || (test.journal(&run).of("gate_opened", "gate").len() == 1).then_some(()));
+    test.release();
+    let output = live.wait().exits(1);
+    let journal = test.journal(&run);
+    for step in ["gate", "wait"] {
+        assert_eq!(journal.finished(step)["outcome"], "cancelled", "{output}");
+        assert_eq!(journal.reason(step), "stopped: bad failed", "{output}");
+    }
+    assert_eq!(journal.one("gate_closed", "gate")["reason"], "bad failed");
+    // Both are begun again when the run goes on, and are no interrupted steps.
+    let live = test.spawn(&["resume", &run, "--skip", "bad=known"]);
+    eventually("both again", || {
+        let journal = test.journal(&run);
+        let again = |step: &str| journal.of("step_started", step).len() == 2;
+        (again("gate") && again("wait")).then_some(())
+    });
+    assert!(!live.stderr().contains("interrupted"), "{}", live.stderr());
+    // What a person ends is said to be a person's doing.
+    test.runbook(&["cancel", &run]).succeeds();
+    live.wait().exits(1);
+    let journal = test.journal(&run);
+    assert!(journal.reason("gate").starts_with("operator: cancelled by "), "{}", journal.reason("gate"));
+}
+
 #[test]
 fn without_anyone_to_ask_a_run_parks_and_goes_on_after_the_answer() {
     let test = gated();

@@ -1,6 +1,6 @@
 //! What stands before a start: tags, windows, locks (language §3, §9; cli).
 
-use crate::helpers::{HOLD, TestEnvironment, eventually};
+use crate::helpers::{HOLD, Process, TestEnvironment, eventually, processes_of_run, send};
 
 const TAGGED: &str = r#"
 steps:
@@ -143,7 +143,8 @@ fn a_step_that_finds_its_lock_taken_fails_skips_or_waits() {
             "other",
             &format!("steps:\n  - {{id: before, run: echo before >> \"$LEDGER\"}}\n  - {{id: mine, lock: {{name: shared, on_busy: {word}}}, run: echo mine >> \"$LEDGER\"}}\n"),
         );
-        let live = test.spawn(&["run", "main"]);
+        let mut live = test.spawn(&["run", "main"]);
+        let holder = live.run_id();
         at(&test, "hold");
         let mut other = test.spawn(&["run", "other"]);
         let run = other.run_id();
@@ -155,6 +156,9 @@ fn a_step_that_finds_its_lock_taken_fails_skips_or_waits() {
         } else {
             let other = other.wait().exits(code);
             assert!(other.stderr.contains("shared"), "{other}");
+            for said in [&format!("held by run {holder} of main"), "since 20", ", at hold"] {
+                assert!(other.stderr.contains(said), "{said} in {other}");
+            }
             let journal = test.journal(&run);
             if word == "fail" {
                 assert!(journal.reason("mine").starts_with("lock"), "{}", journal.reason("mine"));
@@ -172,6 +176,32 @@ fn a_step_that_finds_its_lock_taken_fails_skips_or_waits() {
         assert_eq!(test.ledger(), ["hold", "before", "mine"]);
         assert_eq!(test.journal(&run).one("lock_acquired", "mine")["lock"], "shared");
     }
+}
+
+/// What a step under the same lock left half done is named before the next one does its work.
+#[test]
+fn a_step_that_takes_its_lock_names_the_runs_that_are_unfinished_under_it() {
+    let test = locked("steps:\n  - {id: half, lock: shared, run: 'echo half >> \"$LEDGER\"; HOLD'}\n");
+    test.runbook_named(
+        "over",
+        "steps:\n  - {id: a, lock: shared, run: 'true'}\n  - {id: go, approve: {prompt: Go?}}\n",
+    );
+    test.runbook_named("next", "steps:\n  - {id: mine, lock: shared, run: echo mine >> \"$LEDGER\"}\n");
+    // One whose step under the lock is over isn't under it any more.
+    let parked = test.runbook(&["run", "over"]).exits(3).run_id();
+    let mut live = test.spawn(&["run", "main"]);
+    let run = live.run_id();
+    at(&test, "half");
+    let shell = eventually("the step's process", || processes_of_run(&run).into_iter().next());
+    let keeper = shell.keeper(&run).expect("a keeper");
+    let _ = live.kill();
+    send(keeper.pid, "KILL");
+    Process::wait_until_gone(keeper.pid);
+    test.release();
+    let next = test.runbook(&["run", "next"]).succeeds();
+    let told = format!("run {run} is unfinished under the lock `shared`: it is interrupted, at half");
+    assert!(next.stderr.contains(&told) && !next.stderr.contains(&parked), "{next}");
+    assert_eq!(test.ledger(), ["half", "mine"]);
 }
 
 #[test]

@@ -141,7 +141,9 @@ impl Watch {
                     let word = step.closed_with.as_deref();
                     assert!(matches!(word, Some("approve" | "done")), "{kind:?}: nobody said so: {word:?}");
                 }
-                step.cut_off = *outcome == Outcome::Cancelled
+                // Questions and waits are taken back without an end that nobody knows.
+                step.cut_off = plan.steps[i].action.takes_slot()
+                    && *outcome == Outcome::Cancelled
                     && reason.as_ref().is_some_and(|reason| reason.starts_with("stopped"));
                 step.never_started = *outcome == Outcome::Interrupted
                     && reason.as_ref().is_some_and(|reason| reason.ends_with("before it had started"));

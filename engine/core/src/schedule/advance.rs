@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::follow::{NEVER_STARTED, Phase, follow, follow_unattended, phase, standing};
+use super::follow::{NEVER_STARTED, Phase, follow, follow_unattended, phase, standing, why_held_back};
 use super::gate;
 use super::guard::is_guarded;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
@@ -368,8 +368,10 @@ impl Deciding<'_, '_> {
         let Status::Running(running) = &self.state.steps[step].status else { return Ok(()) };
         let attempt = running.number;
         if is_held(&self.state.plan, self.state, step) {
+            let plan = &self.state.plan;
+            let why = why_held_back(plan, self.state, Phase::of(&plan.steps[step]));
             let result = AttemptResult {
-                failure: Some((Outcome::Cancelled, "operator: the run ends before it has started".into())),
+                failure: Some((Outcome::Cancelled, format!("spawn: not started: {why}"))),
                 ..AttemptResult::default()
             };
             return self.finished(step, attempt, result);

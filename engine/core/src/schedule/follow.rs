@@ -346,7 +346,7 @@ fn ask_about_failures(plan: &Plan, state: &RunState, attendance: Attendance) -> 
         .collect()
 }
 
-fn why_held_back(plan: &Plan, state: &RunState, phase: Phase) -> String {
+pub(super) fn why_held_back(plan: &Plan, state: &RunState, phase: Phase) -> String {
     if phase == Phase::Main {
         if let Some((by, _)) = &state.cancel {
             return format!("cancelled by {by}");
@@ -364,7 +364,26 @@ fn why_held_back(plan: &Plan, state: &RunState, phase: Phase) -> String {
         .iter()
         .filter(in_phase)
         .find(|step| matches!(state.steps[**step].outcome(), Some(Outcome::Failed | Outcome::Rejected)));
-    cause.map_or_else(|| "the run ends".into(), |step| format!("{} did not pass", plan.steps[*step].id))
+    cause.map_or_else(
+        || "the run ends".into(),
+        |step| match state.steps[*step].outcome() {
+            Some(Outcome::Rejected) => format!("{} was rejected", plan.steps[*step].id),
+            _ => format!("{} failed", plan.steps[*step].id),
+        },
+    )
+}
+
+/// Why a step that had begun is taken back, as its record says it: by a person's word, or because of what happened elsewhere in the run. `why` is what was
+/// said when its question was closed.
+pub(super) fn reason_held_back(plan: &Plan, state: &RunState, step: usize, why: Option<&str>) -> String {
+    let known = &plan.steps[step];
+    let phase = Phase::of(known);
+    let by_person = phase == Phase::Main && (state.cancel.is_some() || state.aborted.is_some());
+    // A command that was stopped while it ran is said so, and this one was not.
+    let ran = known.action.takes_slot() && state.steps[step].attempts > 0;
+    let word = if by_person || ran { "operator" } else { "stopped" };
+    let why = why.map_or_else(|| why_held_back(plan, state, phase), str::to_owned);
+    format!("{word}: {why}")
 }
 
 fn finish(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Follow {

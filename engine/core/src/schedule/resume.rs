@@ -443,7 +443,7 @@ fn decidable(plan: &Plan, state: &RunState, id: &StepId, word: &str) -> Result<u
             "the question of `{id}` is open: answer it, there is nothing to {word}"
         ))),
         Status::Ended(Outcome::Failed | Outcome::Interrupted) | Status::Running(_) => Ok(step),
-        Status::Ended(Outcome::Cancelled) if known.was_cut_off() => Ok(step),
+        Status::Ended(Outcome::Cancelled) if known.was_cut_off(&plan.steps[step]) => Ok(step),
         Status::Ended(outcome) => Err(Refusal::usage(format!(
             "`{id}` {}{outcome}: only a step that failed or was interrupted can be told to {word}",
             outcome.auxiliary()

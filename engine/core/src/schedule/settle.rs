@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::clocks;
-use super::follow::{Phase, phase};
+use super::follow::{Phase, phase, reason_held_back};
 use super::gate;
 use super::input::{Answer, Circumstances};
 use super::judge::judge;
@@ -69,8 +69,8 @@ pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstan
     }
     for &step in &state.unasked {
         if is_held(plan, state, step) {
-            let why = "operator: the run ends";
-            events.extend(end(plan, state, step, Outcome::Cancelled, Some(why.into()), &[], circumstances));
+            let why = reason_held_back(plan, state, step, None);
+            events.extend(end(plan, state, step, Outcome::Cancelled, Some(why), &[], circumstances));
             continue;
         }
         let asked = plan.steps[step].action.question().map_or(Gate::Approve, |(gate, _)| gate);
@@ -199,8 +199,7 @@ fn consequence(
         "reject" => (Outcome::Rejected, Some(format!("operator: {why}"))),
         "failed" => (Outcome::Failed, Some(format!("operator: {why}"))),
         "cancelled" => {
-            let why = settled.reason.as_deref().unwrap_or("the run ends");
-            (Outcome::Cancelled, Some(format!("operator: {why}")))
+            (Outcome::Cancelled, Some(reason_held_back(plan, state, step, settled.reason.as_deref())))
         }
         "expired" => {
             let declared = plan.steps[step].action.question().map(|(_, question)| question.on_expiry);

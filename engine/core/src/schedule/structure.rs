@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use super::follow::{Phase, Standing, standing};
+use super::follow::{Phase, Standing, reason_held_back, standing};
 use super::input::Circumstances;
 use crate::event::{EventKind, Outcome};
 use crate::plan::{Action, Each, OnFailure, Plan, Step};
@@ -284,7 +284,7 @@ pub(super) fn close(plan: &Plan, state: &RunState, circumstances: &Circumstances
             continue;
         }
         let how = if unsettled {
-            (Outcome::Cancelled, Some("operator: the run ends".to_owned()))
+            (Outcome::Cancelled, Some(reason_held_back(plan, state, step, None)))
         } else {
             outcome_of(plan, state, step, circumstances)
         };
@@ -333,7 +333,7 @@ fn outcome_of(
         if undoes {
             return (Outcome::Failed, because(child));
         }
-        return (Outcome::Cancelled, Some("operator: the run ends".into()));
+        return (Outcome::Cancelled, Some(reason_held_back(plan, state, step, None)));
     }
     let Action::Steps(group) = &plan.steps[step].action else { return (Outcome::Succeeded, None) };
     let Some(repeat) = &group.repeat else { return (Outcome::Succeeded, None) };
@@ -427,7 +427,7 @@ pub(super) fn hold_back(
         });
     }
     for &step in state.waits.iter().filter(|step| held(step)) {
-        events.extend(super::wait::held_back(plan, state, step, why, circumstances));
+        events.extend(super::wait::held_back(plan, state, step, circumstances));
     }
     for step in state.delayed.iter().filter(|step| held(step)) {
         events.push(EventKind::StepCancelled { step: plan.steps[*step].id.clone(), reason: why.to_owned() });

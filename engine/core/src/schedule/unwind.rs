@@ -68,7 +68,7 @@ fn standing_of_undo(plan: &Plan, state: &RunState, step: usize) -> Eligible {
     let began = match known.outcome() {
         Some(Outcome::Succeeded) if !plan.steps[step].finally => return Eligible::Yes,
         Some(Outcome::Failed | Outcome::Interrupted) => true,
-        Some(Outcome::Cancelled) => known.was_cut_off(),
+        Some(Outcome::Cancelled) => known.was_cut_off(&plan.steps[step]),
         _ => false,
     };
     match (began && !plan.steps[step].finally, always) {

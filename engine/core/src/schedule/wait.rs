@@ -3,6 +3,7 @@
 
 use indexmap::IndexMap;
 
+use super::follow::reason_held_back;
 use super::input::{Answer, Circumstances, Refusal};
 use super::start::cut_off_condition;
 use crate::event::{EventKind, Outcome};
@@ -46,10 +47,9 @@ pub(super) fn held_back(
     plan: &Plan,
     state: &RunState,
     step: usize,
-    why: &str,
     circumstances: &Circumstances<'_>,
 ) -> Option<EventKind> {
-    let reason = Some(format!("operator: {why}"));
+    let reason = Some(reason_held_back(plan, state, step, None));
     end(plan, state, step, Outcome::Cancelled, reason, Vec::new(), circumstances)
 }
 

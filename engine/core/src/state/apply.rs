@@ -392,7 +392,7 @@ impl RunState {
             if step.is_added() {
                 continue;
             }
-            if state.was_cut_off() && !ending {
+            if state.was_cut_off(step) && !ending {
                 state.status = Status::Ended(Outcome::Interrupted);
                 state.attempts_in_round = state.attempts_in_round.saturating_sub(1);
             }

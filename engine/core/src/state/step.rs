@@ -183,8 +183,10 @@ impl StepState {
 
     /// Whether a stop of the run ended this step while it ran: how much of it
     /// took effect isn't known then.
-    pub(crate) fn was_cut_off(&self) -> bool {
-        matches!(self.status, Status::Ended(Outcome::Cancelled))
+    pub(crate) fn was_cut_off(&self, step: &Step) -> bool {
+        // A question or a wait that is taken back has no effect, and no end that isn't known.
+        step.action.takes_slot()
+            && matches!(self.status, Status::Ended(Outcome::Cancelled))
             && self.result.attempt == self.attempts
             && self.attempts > 0
             && self.reason_begins_with("stopped")

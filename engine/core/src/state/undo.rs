@@ -94,7 +94,7 @@ impl RunState {
         }
         for (i, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.is_added()) {
             let known = &mut self.steps[i];
-            if known.was_cut_off() {
+            if known.was_cut_off(step) {
                 known.status = Status::Ended(Outcome::Interrupted);
                 known.attempts_in_round = known.attempts_in_round.saturating_sub(1);
             }

@@ -142,16 +142,7 @@ async fn take_run_lock(
     };
     let taken = acquire(store, &request, lock, notice).await?;
     entry.locks.insert(None, taken);
-    for (other, standing) in locks::unfinished_under(store, &name)? {
-        if other != *run {
-            let standing = match standing {
-                crate::store::Standing::Waiting => "parked",
-                _ => "interrupted",
-            };
-            let text = format!("run {other} is unfinished under the lock `{name}`: it is {standing}");
-            entry.events.push(EventKind::Note { by: "runbook".into(), text });
-        }
-    }
+    entry.events.extend(locks::unfinished_under(store, &name, run)?);
     entry.events.push(EventKind::LockAcquired { lock: name, step: None });
     Ok(())
 }

@@ -31,7 +31,16 @@ impl Dispatcher<'_> {
                     let _ = messages.send(busy(why));
                 };
                 let message = match locks::acquire(&store, &request, on_busy, notice).await {
-                    Ok(Ok(lock)) => Message::Lock { step, standing: LockStanding::Taken, lock: Some(lock) },
+                    Ok(Ok(lock)) => {
+                        let looked = tokio::task::spawn_blocking(move || {
+                            locks::unfinished_under(&store, &request.lock, &request.run)
+                        });
+                        // The lock is ours; that others can't be looked at is no reason to leave it.
+                        for note in looked.await.ok().and_then(Result::ok).unwrap_or_default() {
+                            let _ = messages.send(Message::Record(note));
+                        }
+                        Message::Lock { step, standing: LockStanding::Taken, lock: Some(lock) }
+                    }
                     Ok(Err(why)) => busy(why),
                     Err(error) => busy(error.to_string()),
                 };

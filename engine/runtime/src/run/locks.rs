@@ -125,25 +125,33 @@ fn where_it_is(store: &Store, run: &RunId) -> Option<(String, bool)> {
     Some((at, lock::is_held(&dir).ok()?.is_some()))
 }
 
-/// Runs that are unfinished and were under this lock, and how each stands.
+/// A line about each other run that is unfinished and was under this lock, by itself or with a step that isn't over.
 ///
 /// # Errors
 /// Where the state directory can't be read.
-pub(super) fn unfinished_under(store: &Store, name: &str) -> Result<Vec<(RunId, Standing)>, StoreError> {
+pub(super) fn unfinished_under(store: &Store, name: &str, own: &RunId) -> Result<Vec<EventKind>, StoreError> {
     let outcomes = vec![Standing::Waiting, Standing::Interrupted];
     let listed = index::list(store, &Filter { outcomes, ..Filter::default() })?;
-    let under = |run: &RunId| {
-        let events = store.run(run).ok().and_then(|dir| session::open(&dir).ok()).map(|opened| opened.events);
+    // A step whose end isn't known may have left half of its work.
+    let at = |run: &RunId| {
+        let opened = store.run(run).ok().and_then(|dir| session::open(&dir).ok())?;
+        let mut held = opened.state.locks.iter().filter(|(_, lock)| *lock == name);
+        if let Some(step) = held.find_map(|(of, _)| *of) {
+            return Some(format!(", at {}", opened.state.plan.steps[step].id));
+        }
+        let mut events = opened.events.iter().map(|event| &event.kind);
         events
-            .into_iter()
-            .flatten()
-            .any(|event| matches!(&event.kind, EventKind::LockAcquired { lock, step: None } if lock == name))
+            .any(|event| matches!(event, EventKind::LockAcquired { lock, step: None } if lock == name))
+            .then(String::new)
     };
-    Ok(listed
-        .into_iter()
-        .filter(|summary| under(&summary.run))
-        .map(|summary| (summary.run, summary.outcome))
-        .collect())
+    let about = |run: &RunId, standing: Standing| {
+        let at = at(run)?;
+        let standing = if standing == Standing::Waiting { "parked" } else { "interrupted" };
+        let text = format!("run {run} is unfinished under the lock `{name}`: it is {standing}{at}");
+        Some(EventKind::Note { by: "runbook".into(), text })
+    };
+    let others = listed.into_iter().filter(|summary| summary.run != *own);
+    Ok(others.filter_map(|summary| about(&summary.run, summary.outcome)).collect())
 }
 
 /// The named locks that are taken, each with who has it in words.
