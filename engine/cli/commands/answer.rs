@@ -313,7 +313,7 @@ fn print_event(context: &Context, dir: &RunDir, file: &FileName) -> Result<(), C
     let taken = event_of(dir, file)?.map(|event| event.seq);
     let replay = run::open(dir)?.replay;
     if let Some(event) = replay.events.iter().find(|event| Some(event.seq) == taken) {
-        context.console.print(&format!("{}\n", event.line));
+        context.console.print(&format!("{}\n", event.line()));
     }
     Ok(())
 }

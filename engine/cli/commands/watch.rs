@@ -138,7 +138,7 @@ impl<'a> Viewer<'a> {
                 EventKind::RunResumed { .. } => self.is_parked = false,
                 _ => {}
             }
-            self.reporter.event(&event, &raw.line, View::of(&self.state));
+            self.reporter.event(&event, raw.line(), View::of(&self.state));
         }
         let running: Vec<(StepId, u32)> = self.logs.keys().cloned().collect();
         for key in &running {

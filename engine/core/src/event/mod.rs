@@ -14,6 +14,8 @@ use serde_json::Value;
 use crate::id::{RunId, StepId};
 use crate::moment::Moment;
 
+#[macro_use]
+mod read;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -43,10 +45,9 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+kinds! {
 /// What happened. The names of the variants in `snake_case` are the `kind` of
 /// the event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventKind {
     /// The first line of each segment of the journal.
     JournalOpened {
@@ -519,6 +520,7 @@ pub enum EventKind {
         /// The hash of the line before.
         head: String,
     },
+}
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]

@@ -8,6 +8,10 @@ impl EventKind {
     /// The start or end of an undo as that of a step: one set of rules for both.
     #[must_use]
     pub(crate) fn undo_as_step(&self) -> Option<Self> {
+        // Asked of every event: only what is wanted is copied.
+        if !matches!(self, Self::UndoStarted { .. } | Self::UndoFinished { .. }) {
+            return None;
+        }
         match self.clone() {
             Self::UndoStarted { step, attempt, command, digest, boot, slot, why } => {
                 Some(Self::StepStarted { step, attempt, command, digest, boot, slot, why, until: None })

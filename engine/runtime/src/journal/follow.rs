@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt;
 
 use super::error::JournalError;
-use super::reader::{Chain, RawEvent, Replay, damaged, read};
+use super::reader::{Chain, Lines, RawEvent, Replay, damaged, read};
 use crate::store::{RunDir, segment_name};
 
 /// The most that is read at once, in bytes; a longer line is read in pieces.
@@ -57,17 +57,17 @@ impl Follower {
     }
 
     fn read_segment(&mut self, events: &mut Vec<RawEvent>) -> Result<(), JournalError> {
-        let bytes = self.new_bytes()?;
-        let end = memchr::memrchr(b'\n', &bytes).map_or(0, |newline| newline + 1);
-        for line in bytes[..end].split_inclusive(|byte| *byte == b'\n') {
-            match self.chain.accept(&line[..line.len() - 1], self.offset) {
+        let (lines, _) = Lines::of(self.new_bytes()?);
+        for place in lines.places() {
+            let length = place.as_ref().map_or(0, |place| place.len() as u64 + 1);
+            match place.and_then(|place| self.chain.accept(&lines.text, place, self.offset)) {
                 Ok(event) => events.push(event),
                 // The first line of a segment may go on from an earlier line
                 // than the last one that we saw: reading all of it tells.
                 Err(_) if self.offset == 0 && self.chain.segment > 1 => return self.start_over(events),
                 Err(what) => return Err(damaged(&self.dir, self.chain.segment, 0, what)),
             }
-            self.offset += line.len() as u64;
+            self.offset += length;
         }
         Ok(())
     }

@@ -40,6 +40,11 @@ impl Head {
         std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
     }
 
+    /// What stands in a line that was checked.
+    pub(super) fn written(digits: &str) -> Self {
+        Self(digits.as_bytes().try_into().expect("a checked hash has its length"))
+    }
+
     fn of(bytes: &[u8]) -> Self {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut digits = [0; DIGITS];
@@ -107,12 +112,22 @@ pub(super) fn read_line(line: &str) -> Result<Envelope<'_>, &'static str> {
         return Err("its hash is not that of its content");
     }
     let rest = line.strip_prefix("{\"seq\":").ok_or(SHAPE)?;
-    let (seq, rest) = rest.split_once(",\"at\":\"").ok_or(SHAPE)?;
-    let (at, rest) = rest.split_once("\",\"run\":\"").ok_or(SHAPE)?;
-    let (run, rest) = rest.split_once("\",\"kind\":\"").ok_or(SHAPE)?;
-    let (kind, _) = rest.split_once('"').ok_or(SHAPE)?;
+    let (seq, rest) = rest.split_once(',').ok_or(SHAPE)?;
+    let (at, rest) = quoted(rest, "\"at\":\"").ok_or(SHAPE)?;
+    let (run, rest) = quoted(rest, ",\"run\":\"").ok_or(SHAPE)?;
+    let (kind, _) = quoted(rest, ",\"kind\":\"").ok_or(SHAPE)?;
     let at: jiff::Timestamp = at.parse().map_err(|_| SHAPE)?;
     Ok(Envelope { seq: seq.parse().map_err(|_| SHAPE)?, at: at.into(), run, kind, prev, head })
+}
+
+/// The text after a name and its quote, up to the next quote, and what follows: none of these places needs escapes.
+fn quoted<'a>(line: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    line.strip_prefix(name)?.split_once('"')
+}
+
+/// The hash at the end of a line that was checked.
+pub(super) fn hash_of(line: &str) -> &str {
+    &line[line.len() - END.len() - DIGITS..line.len() - END.len()]
 }
 
 /// The hashes at the end of a line: its own, and that of the line before.

@@ -8,6 +8,7 @@
 //! kept and reported. Anything else wrong is damage.
 
 use std::io::Read;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,27 +27,42 @@ pub struct RawEvent {
     pub seq: u64,
     /// When it was decided.
     pub at: Moment,
-    /// The line as it stands, without its newline.
-    pub line: Arc<str>,
+    /// What was read together with it, and its place there.
+    text: Arc<String>,
+    place: Range<usize>,
     /// The kind's place in the line.
     kind: (u32, u32),
-    head: Head,
     segment: u32,
     /// Where the line begins in its segment, in bytes.
     offset: u64,
 }
 
 impl RawEvent {
+    /// The line as it stands, without its newline.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        &self.text[self.place.clone()]
+    }
+
     /// The kind, also of an event that this version doesn't know.
     #[must_use]
     pub fn kind_name(&self) -> &str {
-        &self.line[self.kind.0 as usize..self.kind.1 as usize]
+        &self.line()[self.kind.0 as usize..self.kind.1 as usize]
     }
 
     /// The line's own hash: what its successor has as `prev`.
     #[must_use]
     pub fn hash(&self) -> &str {
-        self.head.as_str()
+        format::hash_of(self.line())
+    }
+
+    fn head(&self) -> Head {
+        Head::written(self.hash())
+    }
+
+    /// Where the line ends in its segment, with its newline, in bytes.
+    fn end(&self) -> u64 {
+        self.offset + self.place.len() as u64 + 1
     }
 
     pub(super) fn segment(&self) -> u32 {
@@ -59,7 +75,7 @@ impl RawEvent {
     /// [`JournalError::Newer`] where this version doesn't know its kind or
     /// something in it: the hash says that it is as it was written.
     pub fn typed(&self, run: &RunId) -> Result<Event, JournalError> {
-        let kind = serde_json::from_str(&self.line).map_err(|source| JournalError::Newer {
+        let kind = serde_json::from_str(self.line()).map_err(|source| JournalError::Newer {
             seq: self.seq,
             kind: self.kind_name().to_owned(),
             source,
@@ -111,20 +127,22 @@ impl Replay {
     /// # Errors
     /// [`JournalError::Newer`] at the first that this version doesn't know.
     pub fn typed(&self) -> Result<Vec<Event>, JournalError> {
-        self.events.iter().map(|event| event.typed(&self.run)).collect()
+        let mut events = Vec::with_capacity(self.events.len());
+        for event in &self.events {
+            events.push(event.typed(&self.run)?);
+        }
+        Ok(events)
     }
 
     pub(super) fn last_head(&self) -> Head {
-        self.events.last().map_or(Head::ZERO, |event| event.head)
+        self.events.last().map_or(Head::ZERO, RawEvent::head)
     }
 
     /// Where to go on reading: the last segment, and its length as far as it
     /// was understood, in bytes.
     pub(super) fn end(&self) -> (u32, u64) {
         match self.events.last() {
-            Some(event) if event.segment == self.segment => {
-                (event.segment, event.offset + event.line.len() as u64 + 1)
-            }
+            Some(event) if event.segment == self.segment => (event.segment, event.end()),
             _ => (self.segment, 0),
         }
     }
@@ -151,7 +169,7 @@ pub fn read(dir: &RunDir) -> Result<Replay, JournalError> {
         read_segment(
             dir,
             segment,
-            &bytes,
+            bytes,
             &mut Progress { chain: &mut chain, events: &mut events, torn: &mut torn },
         )?;
     }
@@ -218,43 +236,85 @@ struct Progress<'a> {
 fn read_segment(
     dir: &RunDir,
     segment: u32,
-    bytes: &[u8],
+    bytes: Vec<u8>,
     so_far: &mut Progress<'_>,
 ) -> Result<(), JournalError> {
-    let end = memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1);
-    let (lines, tail) = bytes.split_at(end);
     let length = bytes.len() as u64;
-    let mut offset = 0;
+    let (lines, end) = Lines::of(bytes);
     so_far.chain.open(segment);
-    for (number, line) in (1..).zip(lines.split_inclusive(|byte| *byte == b'\n')) {
-        let text = &line[..line.len() - 1];
-        if number == 1 {
-            drop_superseded(text, so_far);
-        }
-        let event = so_far.chain.accept(text, offset).map_err(|what| damaged(dir, segment, number, what))?;
-        so_far.events.push(event);
-        offset += line.len() as u64;
+    for (number, place) in (1..).zip(lines.places()) {
+        let accepted = place.and_then(|place| {
+            if number == 1 {
+                drop_superseded(&lines.text[place.clone()], so_far);
+            }
+            let offset = place.start as u64;
+            so_far.chain.accept(&lines.text, place, offset)
+        });
+        so_far.events.push(accepted.map_err(|what| damaged(dir, segment, number, what))?);
     }
-    if !tail.is_empty() {
+    if end < length {
         if so_far.chain.sealed {
             return Err(damaged(dir, segment, 0, "goes on after its seal"));
         }
-        so_far.torn.push(Torn { segment, offset, bytes: length - offset });
+        so_far.torn.push(Torn { segment, offset: end, bytes: length - end });
     }
     Ok(())
 }
 
+/// Whole lines that were read together: one text, which their events share.
+pub(super) struct Lines {
+    pub(super) text: Arc<String>,
+    /// A line that is no text follows.
+    is_cut: bool,
+}
+
+impl Lines {
+    /// The whole lines of `bytes`, and where the last of them ends.
+    pub(super) fn of(mut bytes: Vec<u8>) -> (Self, u64) {
+        let end = whole_lines(&bytes);
+        bytes.truncate(end);
+        let lines = match String::from_utf8(bytes) {
+            Ok(text) => Self { text: Arc::new(text), is_cut: false },
+            Err(error) => {
+                let is_text = error.utf8_error().valid_up_to();
+                let mut bytes = error.into_bytes();
+                bytes.truncate(whole_lines(&bytes[..is_text]));
+                let text = String::from_utf8(bytes).expect("this part was found to be UTF-8");
+                Self { text: Arc::new(text), is_cut: true }
+            }
+        };
+        (lines, end as u64)
+    }
+
+    /// The place of each line, without its newline; what is wrong with the last, where it is no text.
+    pub(super) fn places(&self) -> impl Iterator<Item = Result<Range<usize>, &'static str>> {
+        let mut start = 0;
+        let places = memchr::memchr_iter(b'\n', self.text.as_bytes()).map(move |end| {
+            let place = start..end;
+            start = end + 1;
+            Ok(place)
+        });
+        places.chain(self.is_cut.then_some(Err("is not UTF-8")))
+    }
+}
+
+/// The length of the whole lines in `bytes`.
+fn whole_lines(bytes: &[u8]) -> usize {
+    memchr::memrchr(b'\n', bytes).map_or(0, |newline| newline + 1)
+}
+
 /// Leaves out the lines of the segment before that this segment's first line
 /// doesn't go on from: their writer never got them acknowledged.
-fn drop_superseded(first_line: &[u8], so_far: &mut Progress<'_>) {
-    let Some(Ok(envelope)) = std::str::from_utf8(first_line).ok().map(format::read_line) else { return };
+fn drop_superseded(first_line: &str, so_far: &mut Progress<'_>) {
+    // There is nothing yet that it could take the place of.
     let Some(last) = so_far.events.last() else { return };
-    let (segment, end) = (last.segment, last.offset + last.line.len() as u64 + 1);
+    let Ok(envelope) = format::read_line(first_line) else { return };
+    let (segment, end) = (last.segment, last.end());
     let kept = usize::try_from(envelope.seq.saturating_sub(1)).unwrap_or(usize::MAX);
     let Some(dropped) = so_far.events.get(kept) else { return };
     let is_explained = dropped.segment == segment
         && last.kind_name() != SEALED
-        && kept.checked_sub(1).map_or(Head::ZERO, |before| so_far.events[before].head) == envelope.prev;
+        && kept.checked_sub(1).map_or(Head::ZERO, |before| so_far.events[before].head()) == envelope.prev;
     if !is_explained {
         return;
     }
@@ -308,9 +368,14 @@ impl Chain {
         self.sealed = false;
     }
 
-    /// Checks the next line.
-    pub(super) fn accept(&mut self, line: &[u8], offset: u64) -> Result<RawEvent, &'static str> {
-        let line = std::str::from_utf8(line).map_err(|_| "is not UTF-8")?;
+    /// Checks the next line: that at a place in a text. `offset` is where it begins in its segment, in bytes.
+    pub(super) fn accept(
+        &mut self,
+        text: &Arc<String>,
+        place: Range<usize>,
+        offset: u64,
+    ) -> Result<RawEvent, &'static str> {
+        let line = &text[place.clone()];
         let envelope = format::read_line(line)?;
         if self.sealed {
             return Err("stands after the seal of its segment");
@@ -338,11 +403,11 @@ impl Chain {
         let event = RawEvent {
             seq: envelope.seq,
             at: envelope.at,
-            kind: (place(kind_start), place(kind_start + envelope.kind.len())),
-            head: envelope.head,
+            kind: (near(kind_start), near(kind_start + envelope.kind.len())),
             segment: self.segment,
             offset,
-            line: line.into(),
+            text: Arc::clone(text),
+            place,
         };
         self.at_start = false;
         self.sealed = envelope.kind == SEALED;
@@ -353,7 +418,7 @@ impl Chain {
 }
 
 /// A place near the start of a line: the envelope is short.
-fn place(offset: usize) -> u32 {
+fn near(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(0)
 }
 

@@ -89,7 +89,7 @@ fn a_last_line_cut_anywhere_is_ignored_kept_and_reported() {
         fs::write(&path, &cut).expect("written");
         let replay = read(&fixture.dir).expect("torn is not corrupt");
         assert_eq!((replay.last_seq, replay.head.as_str()), (3, replay.events[2].hash()), "cut at {end}");
-        assert_eq!(replay.events[2].line, before[0].line);
+        assert_eq!(replay.events[2].line(), &*before[0].line);
         let torn: Vec<_> = replay.torn.iter().map(|torn| (torn.segment, torn.offset, torn.bytes)).collect();
         let left = (end - last + zeros) as u64;
         let expected = if left == 0 { Vec::new() } else { vec![(1, last as u64, left)] };
@@ -167,6 +167,38 @@ proptest! {
         fs::write(&path, &bytes).expect("written");
         prop_assert!(read(&fixture.dir).is_err());
     }
+}
+
+#[test]
+fn the_first_line_that_is_wrong_is_named_also_where_a_later_one_is_no_text() {
+    let fixture = fixture();
+    two_segments(&fixture.dir);
+    let path = segment(&fixture.dir, 1);
+    let whole = fs::read(&path).expect("a file");
+    let starts: Vec<usize> = std::iter::once(0)
+        .chain(whole.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(i, _)| i + 1))
+        .collect();
+    for (changes, expected) in [
+        (vec![(2, 0xff)], "line 3: is not UTF-8"),
+        (vec![(1, b'#'), (2, 0xff)], "line 2: its hash is not that of its content"),
+        (vec![(0, 0xff), (1, b'#')], "line 1: is not UTF-8"),
+    ] {
+        let mut bytes = whole.clone();
+        for (line, byte) in changes {
+            bytes[starts[line] + 40] = byte;
+        }
+        fs::write(&path, &bytes).expect("written");
+        let error = read(&fixture.dir).expect_err(expected).to_string();
+        assert!(error.ends_with(expected), "{error}");
+    }
+    // What is no text after the last whole line is a line cut short.
+    let path = segment(&fixture.dir, 2);
+    let sealed = fs::read(&path).expect("a file");
+    let last = sealed[..sealed.len() - 1].iter().rposition(|byte| *byte == b'\n').expect("lines") + 1;
+    fs::write(segment(&fixture.dir, 1), &whole).expect("written");
+    fs::write(&path, [&sealed[..last], &[0xff, 0xfe, 0]].concat()).expect("written");
+    let replay = read(&fixture.dir).expect("torn is not corrupt");
+    assert_eq!((replay.last_seq, replay.torn[0].offset, replay.torn[0].bytes), (7, last as u64, 3));
 }
 
 #[test]

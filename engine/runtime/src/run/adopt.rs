@@ -8,9 +8,10 @@
 //!
 //! Between 2 and 3 the journal names the old plan, which is found beside; the next resume puts it back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use runbook_core::event::{Event, EventKind};
+use runbook_core::event::EventKind;
 use runbook_core::plan::Plan;
 use runbook_core::schedule::Adoption;
 use runbook_core::state::{RunState, Status};
@@ -20,6 +21,7 @@ use super::dispatcher::now;
 use super::files::hex;
 use super::recover::Recovery;
 use super::session::{PLAN_BYTES_MAX, SessionError, plan_text};
+use crate::journal::Replay;
 use crate::store::{PLAN, RUNBOOK, RunDir, former_plan, former_runbook};
 
 /// An edited runbook that a run goes on with.
@@ -46,29 +48,31 @@ impl Edited {
     }
 }
 
-/// The state before the first event, with all plans that the journal names.
-pub(super) fn first_state(dir: &RunDir, events: &[Event]) -> Result<RunState, SessionError> {
-    let digests: Vec<&String> = events
-        .iter()
-        .filter_map(|event| match &event.kind {
+/// The state before the first event, with all plans that the journal names; and whether the last of them is the one in `plan.json`.
+pub(super) fn first_state(dir: &RunDir, replay: &Replay) -> Result<(RunState, bool), SessionError> {
+    let mut digests = Vec::new();
+    for event in
+        replay.events.iter().filter(|event| matches!(event.kind_name(), "run_created" | "run_adopted"))
+    {
+        match event.typed(&replay.run)?.kind {
             EventKind::RunCreated { plan_digest, .. } | EventKind::RunAdopted { plan_digest, .. } => {
-                Some(plan_digest)
+                digests.push(plan_digest);
             }
-            _ => None,
-        })
-        .collect();
+            _ => {}
+        }
+    }
     let (Some(first), Some(last)) = (digests.first(), digests.last()) else {
         return Err(SessionError::NotCreated);
     };
-    let current = read_plan(dir, last)?;
+    let (current, is_in_place) = find_plan(dir, last)?;
     let plan = |digest: &str| {
         if digest == last.as_str() { Ok(Arc::clone(&current)) } else { former(dir, digest) }
     };
     let mut state = RunState::new(plan(first)?);
     for digest in digests.iter().skip(1) {
-        state.offer((*digest).clone(), plan(digest)?);
+        state.offer(digest.clone(), plan(digest)?);
     }
-    Ok(state)
+    Ok((state, is_in_place))
 }
 
 /// A plan that the journal names by its digest.
@@ -76,10 +80,18 @@ pub(super) fn first_state(dir: &RunDir, events: &[Event]) -> Result<RunState, Se
 /// # Errors
 /// Where it can't be read, or none of the run's plans has this digest.
 pub fn read_plan(dir: &RunDir, recorded: &str) -> Result<Arc<Plan>, SessionError> {
+    find_plan(dir, recorded).map(|(plan, _)| plan)
+}
+
+/// The same, and whether it is the one in `plan.json`.
+fn find_plan(dir: &RunDir, recorded: &str) -> Result<(Arc<Plan>, bool), SessionError> {
     // Another one has taken its place, or an adoption was cut off before it was recorded.
     match read(dir, PLAN, recorded) {
-        Err(foreign @ SessionError::ForeignPlan { .. }) => former(dir, recorded).map_err(|_| foreign),
-        other => other,
+        Err(foreign @ SessionError::ForeignPlan { .. }) => match former(dir, recorded) {
+            Ok(plan) => Ok((plan, false)),
+            Err(_) => Err(foreign),
+        },
+        other => other.map(|plan| (plan, true)),
     }
 }
 
@@ -94,17 +106,18 @@ fn read(dir: &RunDir, name: &str, recorded: &str) -> Result<Arc<Plan>, SessionEr
     if found != recorded {
         return Err(SessionError::ForeignPlan { path, found, recorded: recorded.to_owned() });
     }
-    let plan = serde_json::from_slice(&bytes).map_err(|source| SessionError::Malformed { path, source })?;
-    Ok(Arc::new(plan))
+    // Checked as a whole, a text needn't be checked string by string.
+    let plan = match std::str::from_utf8(&bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(&bytes),
+    };
+    plan.map(Arc::new).map_err(|source| SessionError::Malformed { path, source })
 }
 
 /// Puts the plan back that the journal names, where an adoption was cut off before it was recorded.
 pub(super) fn mend(dir: &RunDir, state: &RunState) -> Result<(), SessionError> {
     let Some(created) = &state.created else { return Ok(()) };
     let digest = &created.plan_digest;
-    if read(dir, PLAN, digest).is_ok() {
-        return Ok(());
-    }
     let directory = dir.directory();
     let plan = directory.read(&former_plan(digest), PLAN_BYTES_MAX)?;
     directory.replace(PLAN, &plan)?;
@@ -171,10 +184,10 @@ pub(super) fn moved(recovery: Recovery, state: &RunState, after: &RunState) -> R
 }
 
 /// The state in which steps that run again have not ended: their inputs count.
-pub(super) fn before_again(state: &RunState, again: &[usize]) -> RunState {
-    let mut before = state.clone();
+pub(super) fn before_again<'s>(state: &'s RunState, again: &[usize]) -> Cow<'s, RunState> {
+    let mut before = Cow::Borrowed(state);
     for step in again {
-        before.steps[*step].status = Status::Pending;
+        before.to_mut().steps[*step].status = Status::Pending;
     }
     before
 }

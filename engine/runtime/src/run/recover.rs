@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use runbook_core::event::{Event, EventKind, LeakedProcess};
+use runbook_core::event::{EventKind, LeakedProcess};
 use runbook_core::id::StepId;
 use runbook_core::plan::{Action, Plan};
 use runbook_core::render::Texts;
@@ -12,6 +12,7 @@ use runbook_core::state::{RunState, Status};
 
 use super::conclude::conclude;
 use super::files;
+use crate::journal::{RawEvent, Replay};
 use crate::keeper::{self, Claim, Ending, Survivor, Verdict, Witness, WitnessError};
 use crate::store::RunDir;
 
@@ -53,7 +54,7 @@ pub(super) async fn recover(
     state: &RunState,
     texts: &Texts,
     dir: &RunDir,
-    events: &[Event],
+    replay: &Replay,
 ) -> Result<Recovery, RecoverError> {
     let mut recovery = Recovery::default();
     let witness = match Witness::open(&dir.witness_path()) {
@@ -65,7 +66,7 @@ pub(super) async fn recover(
         if let Some(slot) = witness.used_slots(state.next_slot)?.first().copied() {
             return Err(RecoverError::LostRecord { slot });
         }
-        end_backgrounds(plan, state, witness, events).await?;
+        end_backgrounds(plan, state, witness, replay).await?;
     }
     // None of them lives any more; those that are still of use are started again.
     recovery.found.extend(state.backgrounds.iter().map(|step| (*step, Found::Unknown)));
@@ -115,7 +116,7 @@ pub(super) async fn recover(
     // Of steps that were interrupted before, something may run still.
     for step in &state.interrupted {
         let id = plan.steps[*step].id.as_str();
-        let claim = match (&witness, last_slot(events, &plan.steps[*step].id)) {
+        let claim = match (&witness, last_slot(replay, &plan.steps[*step].id)) {
             (Some(witness), Some((slot, boot))) => match witness.inspect(slot, &boot)? {
                 Verdict::Unknown { claim } => claim,
                 Verdict::StillRunning { .. } | Verdict::NeverStarted | Verdict::Exited(_) => None,
@@ -150,14 +151,14 @@ async fn end_backgrounds(
     plan: &Plan,
     state: &RunState,
     witness: &Witness,
-    events: &[Event],
+    replay: &Replay,
 ) -> Result<(), WitnessError> {
     for (step, known) in plan.steps.iter().enumerate() {
         let ended = matches!(state.steps[step].status, Status::Ended(_));
         if !known.action.is_background() || !ended {
             continue;
         }
-        let Some((slot, boot)) = last_slot(events, &known.id) else { continue };
+        let Some((slot, boot)) = last_slot(replay, &known.id) else { continue };
         if let Verdict::StillRunning { claim: Some(claim) } = witness.inspect(slot, &boot)? {
             let _ = keeper::end_keeper(&claim, Ending::Terminate);
             while matches!(witness.inspect(slot, &boot)?, Verdict::StillRunning { .. }) {
@@ -168,13 +169,15 @@ async fn end_backgrounds(
     Ok(())
 }
 
-fn last_slot(events: &[Event], id: &StepId) -> Option<(u32, String)> {
-    events.iter().rev().find_map(|event| match &event.kind {
+/// The slot in which a step was started last. Few steps are asked about, so nothing is kept of all the others.
+fn last_slot(replay: &Replay, id: &StepId) -> Option<(u32, String)> {
+    let starts = |event: &&RawEvent| matches!(event.kind_name(), "step_started" | "attempt_reissued");
+    replay.events.iter().rev().filter(starts).find_map(|event| match event.typed(&replay.run).ok()?.kind {
         EventKind::StepStarted { step, slot: Some(slot), boot: Some(boot), .. }
         | EventKind::AttemptReissued { step, slot, boot, .. }
-            if step == id =>
+            if step == *id =>
         {
-            Some((*slot, boot.clone()))
+            Some((slot, boot))
         }
         _ => None,
     })

@@ -209,12 +209,34 @@ pub struct Opened {
 /// Where anything of it is missing, damaged or not what the journal says.
 pub fn open(dir: &RunDir) -> Result<Opened, SessionError> {
     let replay = journal::read(dir)?;
-    let events = replay.typed()?;
-    let mut state = adopt::first_state(dir, &events)?;
-    for event in &events {
-        state.apply(event.at, &event.kind)?;
-    }
+    let mut events = Vec::with_capacity(replay.events.len());
+    let Standing { state, .. } = follow(dir, &replay, |event| events.push(event))?;
     Ok(Opened { dir: dir.clone(), state, events, replay })
+}
+
+/// Where a run stands by its journal.
+struct Standing {
+    state: RunState,
+    /// Whether `plan.json` is the plan that the journal names last.
+    plan_is_in_place: bool,
+}
+
+/// Follows a journal from its beginning; `each` gets every event once it is taken in.
+fn follow(dir: &RunDir, replay: &Replay, mut each: impl FnMut(Event)) -> Result<Standing, SessionError> {
+    let mut followed = || {
+        let (mut state, plan_is_in_place) = adopt::first_state(dir, replay)?;
+        for event in &replay.events {
+            let event = event.typed(&replay.run)?;
+            state.apply(event.at, &event.kind)?;
+            each(event);
+        }
+        Ok(Standing { state, plan_is_in_place })
+    };
+    followed().or_else(|error| {
+        // What this version doesn't know explains whatever else it makes no sense of.
+        replay.typed()?;
+        Err(error)
+    })
 }
 
 /// The run's environment, and the digest of its file.
@@ -562,8 +584,18 @@ pub async fn resume<R>(
     notice: &mut dyn FnMut(String),
 ) -> Result<Result<Ending, R>, SessionError> {
     let lock = RunLock::acquire(dir, crate::store::lock::PATIENCE)?;
-    let Opened { mut state, events, replay, .. } = open(dir)?;
-    adopt::mend(dir, &state)?;
+    let replay = journal::read(dir)?;
+    let mut fold = SummaryFold::default();
+    let mut handled = Vec::new();
+    let Standing { mut state, plan_is_in_place } = follow(dir, &replay, |event| {
+        fold.apply(event.at, &event.kind);
+        if let EventKind::GateAnswered { file: Some(file), .. } = event.kind {
+            handled.push(file);
+        }
+    })?;
+    if !plan_is_in_place {
+        adopt::mend(dir, &state)?;
+    }
     let carry = match decide(&state) {
         Ok(carry) => carry,
         Err(refusal) => return Ok(Err(refusal)),
@@ -585,20 +617,13 @@ pub async fn resume<R>(
         entry.events.push(EventKind::AnsweredAhead { answers: carry.ahead.clone() });
     }
     // What ran did so as the plan was then.
-    let recovery = recover(&state.plan, &state, &texts, dir, &events).await?;
+    let recovery = recover(&state.plan, &state, &texts, dir, &replay).await?;
     refuse_while_it_runs(&state.plan, &recovery, &carry.answers)?;
     let again = carry.rewind.map(|step| after.following(step)).unwrap_or_default();
     adopt::refuse_while_it_runs(&state, after, &recovery, &again, carry.adopt.is_some())?;
     let mut recovery = adopt::moved(recovery, &state, after);
     let changed = changed_inputs(&plan, &adopt::before_again(after, &again), &texts, &environment.root);
     entry.events.splice(0..0, carry.adopt.iter().map(Edited::event));
-    let handled = events
-        .iter()
-        .filter_map(|event| match &event.kind {
-            EventKind::GateAnswered { file: Some(file), .. } => Some(file.clone()),
-            _ => None,
-        })
-        .collect();
     if recovery.attached.is_empty() {
         // Scripts and output files of attempts that nobody keeps any more.
         let folder = keeper::runtime_directory(surroundings.xdg_runtime_dir.as_deref())
@@ -606,10 +631,6 @@ pub async fn resume<R>(
         if let Err(error) = keeper::remove_leftover_files(&folder, dir.run().as_str()) {
             tracing::warn!(%error, "leftovers can't be removed");
         }
-    }
-    let mut fold = SummaryFold::default();
-    for event in &events {
-        fold.apply(event.at, &event.kind);
     }
     let first = vec![Input::Resumed {
         by: current_user(),

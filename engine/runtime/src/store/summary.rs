@@ -177,7 +177,7 @@ impl SummaryFold {
         }
         match event.kind_name() {
             name @ ("step_started" | "step_finished") => {
-                let Ok(OfStep { step }) = serde_json::from_str(&event.line) else { return };
+                let Ok(OfStep { step }) = serde_json::from_str(event.line()) else { return };
                 if name == "step_started" { self.started(step) } else { self.ended(&step) }
             }
             "run_created" | "run_resumed" | "run_stopped" | "gate_opened" | "gate_closed" | "run_parked"
