@@ -6,12 +6,10 @@ use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::model::{
-    Action, Check, Command, EvidenceRule, OnFailure, OnInterrupt, Options, Plan, Probe, Question, Retry,
-    Step, Undo,
-};
+use super::model::{Action, Check, Command, OnFailure, OnInterrupt, Plan, Probe, Retry, Step, Undo};
 use super::people::Escalation;
 use super::project_value;
+use super::question::{EvidenceRule, Options, Question};
 use super::structure::{Batch, Binding, Each, Items};
 use crate::duration::Duration;
 use crate::id::StepId;

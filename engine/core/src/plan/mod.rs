@@ -23,6 +23,7 @@ mod names;
 mod order;
 mod people;
 mod probing;
+mod question;
 mod report;
 mod resolve;
 mod selection;
@@ -46,11 +47,12 @@ pub use leaf::{
     Channel, DnsQuery, Http, Notify, PostgresQuery, PrometheusQuery, RedisCommand, Wait, WaitUntil,
 };
 pub use model::{
-    Action, Check, Command, EvidenceRule, HttpRequest, Inputs, OnExpiry, OnFailure, OnInterrupt, Options,
-    PLAN_FORMAT, Plan, Probe, Question, Retry, Role, Rollback, Run, SecretSource, Step, Undo,
+    Action, Check, Command, HttpRequest, Inputs, OnFailure, OnInterrupt, PLAN_FORMAT, Plan, Probe, Retry,
+    Role, Rollback, Run, SecretSource, Step, Undo,
 };
 pub use people::{Escalation, People, Person};
 pub use probing::{Probing, probing};
+pub use question::{EvidenceRule, OnExpiry, Options, Question};
 pub(crate) use resolve::project_value;
 pub use selection::Selection;
 pub use structure::{Batch, Binding, Call, Each, Group, Item, Items, Repeat};

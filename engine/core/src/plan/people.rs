@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::input::ProjectInput;
-use super::model::{Action, Question, Step};
+use super::model::{Action, Step};
+use super::question::Question;
 use super::report::Report;
 use crate::diagnostic::Diagnostics;
 use crate::document::model::{self as document, Project};

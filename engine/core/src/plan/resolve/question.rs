@@ -5,9 +5,9 @@ use indexmap::IndexMap;
 use super::step::Resolver;
 use crate::document::model::{self as document, Choices, ParamSpec, Step};
 use crate::document::text::{Named, Text};
-use crate::plan::model::{EvidenceRule, OnExpiry, Options, Question};
 use crate::plan::names::Place;
 use crate::plan::people::{self, Escalation};
+use crate::plan::question::{EvidenceRule, OnExpiry, Options, Question};
 
 impl Resolver<'_> {
     pub(super) fn approve(&mut self, step: &Step, approve: &document::Approve, place: Place<'_>) -> Question {
