@@ -25,7 +25,8 @@ record! {
         /// Values of the runbook's parameters.
         default params: Named<Data> = Named::default(),
         /// Answers to questions by step: a word, a word with its people (`approve: [alice, bob]`), or a list of answers that are given
-        /// one after the other; `expired` lets the time pass. `rollback` answers the question after a failure.
+        /// one after the other; `expired` lets the time pass. `rollback` answers the question after a failure. Beside the word may stand
+        /// `reason`, `fields` (by name), `outputs` (of a step done by hand), `note` and `link`: `{done: [alice], fields: {clean: yes}}`.
         default answers: Map<Data> = Map::default(),
         /// What steps do instead of running, by dotted id; a list is one after the other, for attempts or a check's probes.
         default steps: Map<OneOrMany<Stub>> = Map::default(),
