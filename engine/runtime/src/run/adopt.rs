@@ -18,9 +18,10 @@ use runbook_core::state::{RunState, Status};
 use sha2::{Digest, Sha256};
 
 use super::dispatcher::now;
+use super::error::SessionError;
 use super::files::hex;
+use super::opened::{PLAN_BYTES_MAX, plan_text};
 use super::recover::Recovery;
-use super::session::{PLAN_BYTES_MAX, SessionError, plan_text};
 use crate::journal::Replay;
 use crate::store::{PLAN, RUNBOOK, RunDir, former_plan, former_runbook};
 

@@ -12,8 +12,8 @@ use runbook_core::render::{NoOutput, RunFacts, Texts};
 use runbook_core::schedule::{LockStanding, Renderer as _};
 use runbook_core::state::{RunState, Status};
 
+use super::error::SessionError;
 use super::locks::{self, Locks};
-use super::session::SessionError;
 use crate::clock::now;
 use crate::store::identity::{current_user, hostname};
 use crate::store::named_lock::{self, LockRequest};

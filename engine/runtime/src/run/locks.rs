@@ -9,7 +9,7 @@ use runbook_core::event::EventKind;
 use runbook_core::id::{RunId, StepId};
 use runbook_core::plan::OnBusy;
 
-use super::session;
+use super::opened;
 use crate::store::index::{self, Filter};
 use crate::store::lock::{self, PATIENCE};
 use crate::store::named_lock::{self, LockRequest, LockTaken, NamedLock};
@@ -116,7 +116,7 @@ pub fn describe(store: &Store, taken: &LockTaken) -> String {
 /// The steps that a run is at, in words, and whether an engine has it.
 fn where_it_is(store: &Store, run: &RunId) -> Option<(String, bool)> {
     let dir = store.run(run).ok()?;
-    let opened = session::open(&dir).ok()?;
+    let opened = opened::open(&dir).ok()?;
     let state = &opened.state;
     let at = state.running.iter().chain(state.gates.keys()).chain(&state.delayed);
     let mut names: Vec<&str> = at.map(|step| state.plan.steps[*step].id.as_str()).collect();
@@ -134,7 +134,7 @@ pub(super) fn unfinished_under(store: &Store, name: &str, own: &RunId) -> Result
     let listed = index::list(store, &Filter { outcomes, ..Filter::default() })?;
     // A step whose end isn't known may have left half of its work.
     let at = |run: &RunId| {
-        let opened = store.run(run).ok().and_then(|dir| session::open(&dir).ok())?;
+        let opened = store.run(run).ok().and_then(|dir| opened::open(&dir).ok())?;
         let mut held = opened.state.locks.iter().filter(|(_, lock)| *lock == name);
         if let Some(step) = held.find_map(|(of, _)| *of) {
             return Some(format!(", at {}", opened.state.plan.steps[step].id));

@@ -8,7 +8,8 @@ use runbook_core::schedule::{Answer, Attendance, Circumstances, Refusal, Termina
 use runbook_core::state::RunState;
 
 use super::dispatcher::now;
-use super::session::{Opened, SessionError, open, texts_of};
+use super::error::SessionError;
+use super::opened::{Opened, open, texts_of};
 use crate::journal::{Recorded, Writer};
 use crate::store::lock::{PATIENCE, RunLock};
 use crate::store::{RunDir, Store, SummaryFold, index};

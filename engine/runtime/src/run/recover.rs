@@ -212,7 +212,7 @@ fn keep(
 }
 
 fn root_of(dir: &RunDir) -> Result<std::path::PathBuf, String> {
-    super::session::read_environment(dir)
+    super::opened::read_environment(dir)
         .map(|(environment, _)| environment.root)
         .map_err(|error| error.to_string())
 }

@@ -1,254 +1,41 @@
-//! A run from outside: created, opened, carried on.
+//! A run from outside: created, carried on.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use runbook_core::event::{AheadAnswer, Event, EventKind};
+use runbook_core::event::{AheadAnswer, EventKind};
 use runbook_core::id::RunId;
-use runbook_core::moment::Moment;
 use runbook_core::plan::{Plan, SecretSource};
-use runbook_core::render::{RunFacts, Texts};
+use runbook_core::render::Texts;
 use runbook_core::schedule::{Answer, Input, LockStanding};
-use runbook_core::state::{IllegalEvent, RunState};
+use runbook_core::state::RunState;
 use sha2::{Digest, Sha256};
 
 use super::adopt::{self, Edited};
 use super::dispatcher::{Conduct, Dispatcher, Ending, Opening, Parts, now};
 use super::entry::{Entry, enter, enter_again, overridden, refuse_outside};
-use super::environment::{EncodedSecret, Environment};
+use super::environment::Environment;
+use super::error::SessionError;
 use super::files::hex;
 use super::locks::Locks;
 use super::message::Message;
-use super::printed::Printed;
+use super::opened::{Standing, follow, plan_digest, plan_text, read_environment, texts_of};
 use super::process::{Workshop, find_program};
-use super::recover::{RecoverError, Recovery, changed_inputs, recover};
+use super::recover::{Recovery, changed_inputs, recover};
 use super::surface::{Observer, Operator};
-use crate::journal::{self, JournalError, Replay};
-use crate::keeper::{self, Helper, Witness, WitnessError};
+use crate::journal::{self};
+use crate::keeper::{self, Helper, Witness};
 use crate::redact::{Masker, Secrets};
-use crate::secrets::{self, SecretError};
+use crate::secrets::{self};
 use crate::store::identity::{current_user, hostname};
 use crate::store::index;
-use crate::store::lock::{LockError, RunLock};
-use crate::store::{ENVIRONMENT, Family, NewFiles, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold};
+use crate::store::lock::RunLock;
+use crate::store::{ENVIRONMENT, NewFiles, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold};
 
-/// The largest plan that is read back, in bytes.
-pub(super) const PLAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// The same for the environment.
-const ENVIRONMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// How often an id that is taken is replaced by another.
 const ID_TRIES: u32 = 8;
-
-/// Why a run can't be created, opened or carried on.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// Another process holds the run.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The witness file.
-    #[error(transparent)]
-    Witness(#[from] WitnessError),
-    /// What the last engine left can't be made sense of.
-    #[error(transparent)]
-    Recover(#[from] RecoverError),
-    /// The plan is not the one that the journal names.
-    #[error("{} is not the plan that the journal records (its digest is {found}, recorded is {recorded})", .path.display())]
-    ForeignPlan {
-        /// The file.
-        path: PathBuf,
-        /// Its digest.
-        found: String,
-        /// The journal's.
-        recorded: String,
-    },
-    /// The environment is not the one that the journal names.
-    #[error("{} is not what the journal records", .path.display())]
-    ForeignEnvironment {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file of the run can't be understood.
-    #[error("{} can't be read: {source}", .path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// The journal says what can't be.
-    #[error("the journal contradicts itself: {0}")]
-    Contradiction(#[from] IllegalEvent),
-    /// The journal doesn't begin with the run's creation.
-    #[error("the journal doesn't begin with the run's creation")]
-    NotCreated,
-    /// The store failed before the creation of the run was recorded: there is no run.
-    #[error("the run could not be recorded, so nothing was started: {0}")]
-    NothingRecorded(String),
-    /// Secrets can't be had.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Secrets(Vec<SecretError>),
-    /// A parameter holds a secret's value.
-    #[error(
-        "the parameter `{param}` holds the value of the secret `{secret}`: a secret is given under `secrets:`, not as a parameter"
-    )]
-    SecretInParam {
-        /// The parameter.
-        param: String,
-        /// The secret.
-        secret: String,
-    },
-    /// A variable holds a secret in a form that can't be stored masked.
-    #[error(transparent)]
-    EncodedSecret(#[from] EncodedSecret),
-    /// A decision about an interrupted step of which something still runs.
-    #[error("`{step}` was interrupted, and processes of it still run: {processes}")]
-    StillRuns {
-        /// The step.
-        step: runbook_core::id::StepId,
-        /// Pids and commands.
-        processes: String,
-    },
-    /// The run may not start now.
-    #[error("{runbook} is outside its window: {why}; {opens}")]
-    OutsideWindow {
-        /// The runbook.
-        runbook: String,
-        /// What shuts the window.
-        why: String,
-        /// When it opens.
-        opens: String,
-    },
-    /// Another run has the run's lock.
-    #[error("{why}")]
-    NamedLockBusy {
-        /// Who.
-        why: String,
-        /// `on_busy: skip`: then there is no run, and nothing is wrong.
-        skip: bool,
-    },
-    /// The name of a lock can't be rendered.
-    #[error("the name of the lock can't be told: {0}")]
-    LockName(String),
-    /// The runtime directory can't be used.
-    #[error("no folder for files that live as long as a step: {0}")]
-    RuntimeDirectory(std::io::Error),
-    /// The boot id can't be read.
-    #[error("the machine's boot id can't be read: {0}")]
-    Boot(std::io::Error),
-}
-
-impl SessionError {
-    /// The exit status that it has (`cli.md`).
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        let of = |family: Family| match family {
-            Family::NotFound => 2,
-            Family::Busy => 5,
-            Family::Broken => 6,
-        };
-        match self {
-            Self::Store(error) => of(error.family()),
-            Self::Journal(error) => of(error.family()),
-            Self::Lock(error) => of(error.family()),
-            Self::Secrets(_) | Self::SecretInParam { .. } | Self::EncodedSecret(_) => 2,
-            Self::StillRuns { .. } => 7,
-            Self::LockName(_) => 2,
-            Self::NamedLockBusy { skip: true, .. } => 0,
-            Self::OutsideWindow { .. } | Self::NamedLockBusy { skip: false, .. } => 5,
-            Self::Witness(_)
-            | Self::Recover(_)
-            | Self::ForeignPlan { .. }
-            | Self::ForeignEnvironment { .. }
-            | Self::Malformed { .. }
-            | Self::Contradiction(_)
-            | Self::NotCreated
-            | Self::NothingRecorded(_)
-            | Self::RuntimeDirectory(_)
-            | Self::Boot(_) => 6,
-        }
-    }
-}
-
-/// A plan as it is written to `plan.json`.
-#[must_use]
-pub fn plan_text(plan: &Plan) -> String {
-    let mut text = serde_json::to_string(plan).expect("a plan is plain data: its maps have text keys");
-    text.push('\n');
-    text
-}
-
-/// The digest of a plan: SHA-256 of the text of `plan.json`, as `sha256sum` gives it.
-#[must_use]
-pub fn plan_digest(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// A run that was read from its folder.
-pub struct Opened {
-    /// Its folder.
-    pub dir: RunDir,
-    /// Where it stands, with the plan that it runs.
-    pub state: RunState,
-    /// Everything that was recorded.
-    pub events: Vec<Event>,
-    /// The journal as it was read.
-    pub replay: Replay,
-}
-
-/// Reads a run: its journal, checked, and the plan that the journal names.
-///
-/// # Errors
-/// Where anything of it is missing, damaged or not what the journal says.
-pub fn open(dir: &RunDir) -> Result<Opened, SessionError> {
-    let replay = journal::read(dir)?;
-    let mut events = Vec::with_capacity(replay.events.len());
-    let Standing { state, .. } = follow(dir, &replay, |event| events.push(event))?;
-    Ok(Opened { dir: dir.clone(), state, events, replay })
-}
-
-/// Where a run stands by its journal.
-struct Standing {
-    state: RunState,
-    /// Whether `plan.json` is the plan that the journal names last.
-    plan_is_in_place: bool,
-}
-
-/// Follows a journal from its beginning; `each` gets every event once it is taken in.
-fn follow(dir: &RunDir, replay: &Replay, mut each: impl FnMut(Event)) -> Result<Standing, SessionError> {
-    let mut followed = || {
-        let (mut state, plan_is_in_place) = adopt::first_state(dir, replay)?;
-        for event in &replay.events {
-            let event = event.typed(&replay.run)?;
-            state.apply(event.at, &event.kind)?;
-            each(event);
-        }
-        Ok(Standing { state, plan_is_in_place })
-    };
-    followed().or_else(|error| {
-        // What this version doesn't know explains whatever else it makes no sense of.
-        replay.typed()?;
-        Err(error)
-    })
-}
-
-/// The run's environment, and the digest of its file.
-///
-/// # Errors
-/// Where it can't be read.
-pub fn read_environment(dir: &RunDir) -> Result<(Environment, String), SessionError> {
-    let bytes = dir.directory().read(ENVIRONMENT, ENVIRONMENT_BYTES_MAX)?;
-    let environment = serde_json::from_slice(&bytes)
-        .map_err(|source| SessionError::Malformed { path: dir.path().join(ENVIRONMENT), source })?;
-    Ok((environment, hex(&Sha256::digest(&bytes))))
-}
 
 /// What a new run is made of.
 pub struct NewRun<'a> {
@@ -530,23 +317,6 @@ fn update_index(store: &Store, dir: &RunDir, fold: &SummaryFold, is_held: bool) 
     let Some(summary) = fold.summary(dir.run(), is_held) else { return };
     if let Err(error) = index::record(store, &summary) {
         tracing::warn!(%error, "the index of runs can't be written");
-    }
-}
-
-/// Renders the texts of a run.
-#[must_use]
-pub fn texts_of(dir: &RunDir, state: &RunState) -> Texts {
-    let created = state.created.as_ref();
-    Texts {
-        facts: RunFacts {
-            id: dir.run().clone(),
-            user: created.map_or_else(String::new, |created| created.user.clone()),
-            host: created.map_or_else(String::new, |created| created.host.clone()),
-            started_at: created.map_or_else(Moment::default, |created| created.at),
-            dir: dir.files_path().to_string_lossy().into_owned(),
-            interactive: created.is_some_and(|created| created.interactive),
-        },
-        recorded: Arc::new(Printed::new(dir.clone())),
     }
 }
 
