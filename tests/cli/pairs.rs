@@ -108,3 +108,38 @@ fn an_empty_note_is_no_evidence() {
     }
     test.runbook(&["done", "last", "--note", "seen"]).succeeds();
 }
+
+#[test]
+fn what_to_do_outside_a_window_can_be_said_ahead_of_time() {
+    let never =
+        "window: {allow: [{days: [mon], from: '02:00', to: '02:01', tz: UTC, week: 1}], outside: ask}";
+    for runbook in
+        [format!("{never}\nsteps: [{{id: a, run: echo}}]"), format!("steps: [{{id: a, run: echo, {never}}}]")]
+    {
+        let test = TestEnvironment::with(&runbook);
+        test.runbook(&["run", "main", "--answer", "a=override"]).exits(2).stderr_has("needs a reason");
+        let run = test.runbook(&["run", "main", "--answer", "a=override:urgent"]).succeeds().run_id();
+        assert_eq!(test.journal(&run).one("gate_answered", "a")["via"], "ahead");
+    }
+}
+
+#[test]
+fn what_to_do_about_an_interrupted_step_can_be_said_with_resume() {
+    let test = TestEnvironment::with("steps: [{id: a, run: sleep 600}, {id: b, run: echo}]");
+    for asked_before in [false, true] {
+        let mut live = test.spawn(&["run", "main"]);
+        let run = live.run_id();
+        crate::helpers::eventually("the step runs", || {
+            (!test.journal(&run).of("step_started", "a").is_empty()).then_some(())
+        });
+        live.signal("TERM");
+        live.wait().exits(143);
+        if asked_before {
+            test.runbook(&["resume", &run]).exits(7);
+        }
+        test.runbook(&["resume", &run, "--answer", "a=skip"]).exits(2).stderr_has("needs a reason");
+        test.runbook(&["resume", &run, "--answer", "a=undo"]).exits(2);
+        test.runbook(&["resume", &run, "--answer", "a=skip:seen"]).succeeds();
+        assert_eq!(test.step_outcome(&run, "a"), "skipped");
+    }
+}

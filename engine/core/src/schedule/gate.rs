@@ -25,7 +25,7 @@ const UNDO_WORDS: [&str; 3] = ["retry", "skip", "abort"];
 /// The same where it isn't known how it ended.
 const UNDO_INTERRUPTED_WORDS: [&str; 4] = ["retry", "skip", "done", "abort"];
 /// The same for a step of which it isn't known how it ended.
-const INTERRUPTED_WORDS: [&str; 5] = ["retry", "skip", "done", "failed", "abort"];
+pub(super) const INTERRUPTED_WORDS: [&str; 5] = ["retry", "skip", "done", "failed", "abort"];
 /// What can be said about a step that waits for a terminal.
 const TERMINAL_WORDS: [&str; 1] = ["skip"];
 /// While processes of it still run, nothing else can be decided.

@@ -13,7 +13,7 @@ use crate::plan::{OnBusy, Outside, Plan};
 use crate::state::RunState;
 
 /// The words that settle a question about a window.
-const WINDOW_WORDS: [&str; 3] = ["wait", "override", "abort"];
+pub(super) const WINDOW_WORDS: [&str; 3] = ["wait", "override", "abort"];
 
 /// What the runtime is to do so that guarded steps can start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

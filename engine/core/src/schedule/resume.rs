@@ -3,10 +3,12 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::gate::{ROLLBACK_WORDS, failure_words, needs_reason, words_of};
+use super::gate::{INTERRUPTED_WORDS, ROLLBACK_WORDS, failure_words, needs_reason, words_of};
+use super::guard::WINDOW_WORDS;
 use super::input::{Answer, Refusal, RefusalKind};
 use super::may;
 use super::unwind::undoable;
+use crate::document::model::Outside;
 use crate::event::{AheadAnswer, Gate, Identity, Outcome, RunOutcome, Via};
 use crate::id::StepId;
 use crate::plan::{Action, EvidenceRule, OnFailure, Options, Plan, Question, ROLLBACK, Role, Step};
@@ -290,7 +292,25 @@ pub fn check_ahead_again(state: &RunState, answers: &[AheadAnswer], user: &str) 
         }
     }
     let starter = state.created.as_ref().map_or(user, |created| created.user.as_str());
-    check_ahead_of(&state.plan, answers, (user, starter))
+    let mut others = Vec::new();
+    for answer in answers {
+        match state.asked_about(&answer.step).and_then(|step| state.gates.get(&step)) {
+            // What happened has opened this question: the plan alone doesn't know it.
+            Some(gate)
+                if matches!(gate.gate, Gate::Failure | Gate::Interrupted | Gate::Undo | Gate::Window) =>
+            {
+                let words: Vec<&str> = gate.words.iter().map(String::as_str).collect();
+                check_word(&answer.step, &answer.word, &words)?;
+                check_reason(&answer.step, gate.gate, answer)?;
+            }
+            None if may_be_interrupted(state, &answer.step) => {
+                check_word(&answer.step, &answer.word, &INTERRUPTED_WORDS)?;
+                check_reason(&answer.step, Gate::Interrupted, answer)?;
+            }
+            _ => others.push(answer.clone()),
+        }
+    }
+    check_ahead_of(&state.plan, &others, (user, starter))
 }
 
 /// `user` gives the answers, `starter` started the run.
@@ -306,6 +326,10 @@ fn check_ahead_of(
         let Some(step) = declared.or_else(question).or_else(|| of_item(plan, id)) else {
             return Err(Refusal::usage(format!("the runbook has no step `{id}`")));
         };
+        if WINDOW_WORDS.contains(&answer.word.as_str()) && may_ask_about_window(plan, step) {
+            check_reason(id, Gate::Window, answer)?;
+            continue;
+        }
         if let Some(words) = words_beside(step, &answer.word) {
             check_word(id, &answer.word, words)?;
             check_reason(id, if id.as_str() == ROLLBACK { Gate::Rollback } else { Gate::Failure }, answer)?;
@@ -389,6 +413,21 @@ fn words_beside(step: &Step, word: &str) -> Option<&'static [&'static str]> {
         (_, OnFailure::Ask) if step.action.question().is_none() => Some(failure_words(step)),
         _ => None,
     }
+}
+
+/// Whether it isn't known how the step ended, so that going on asks about it.
+fn may_be_interrupted(state: &RunState, id: &StepId) -> bool {
+    state.asked_about(id).is_some_and(|step| {
+        let (declared, known) = (&state.plan.steps[step], &state.steps[step]);
+        let is_cut_off = matches!(known.status, Status::Running(_)) || known.was_cut_off(declared);
+        is_cut_off && !declared.is_container() && declared.action.question().is_none()
+    })
+}
+
+/// Whether a person may be asked to start the step, or the run with it, outside of its window.
+fn may_ask_about_window(plan: &Plan, step: &Step) -> bool {
+    let windows = [&step.guards.window, &plan.guards.window];
+    windows.into_iter().flatten().any(|window| window.outside == Outside::Ask)
 }
 
 fn check_word(id: &StepId, word: &str, words: &[&str]) -> Result<(), Refusal> {
