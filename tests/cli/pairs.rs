@@ -143,3 +143,12 @@ fn what_to_do_about_an_interrupted_step_can_be_said_with_resume() {
         assert_eq!(test.step_outcome(&run, "a"), "skipped");
     }
 }
+
+#[test]
+fn a_step_that_a_question_stands_before_waits() {
+    let test = TestEnvironment::with("steps: [{id: a, ask: 'Do it?', run: echo}]");
+    test.runbook(&["run", "main"]).exits(3);
+    let status = test.runbook(&["status", "last", "--format", "json"]).succeeds().json();
+    assert_eq!(status["steps"][0]["outcome"], "waiting");
+    test.runbook(&["status", "last"]).succeeds().stdout_has("? a  waiting");
+}

@@ -65,6 +65,7 @@ fn word(opened: &Opened, index: usize, is_held: bool) -> &'static str {
     let is_over = opened.state.outcome.is_some();
     match &opened.state.steps[index].status {
         Status::Ended(outcome) => outcome.as_str(),
+        Status::Pending if opened.state.gates.contains_key(&index) => "waiting",
         Status::Pending => "pending",
         Status::Running(_) if opened.state.gates.contains_key(&index) => "waiting",
         Status::Running(_) | Status::Delayed { .. } if is_held && !is_over => "running",
