@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runbook_core::document::model::Keep;
+use runbook_core::moment::Moment;
 use runbook_runtime::run;
 use runbook_runtime::store::old::{self, Kept};
 use runbook_runtime::store::{Standing, Store, Summary};
@@ -11,26 +12,41 @@ use runbook_runtime::store::{Standing, Store, Summary};
 use crate::context::Context;
 use crate::report::wording::count;
 
-/// Deletes the runs of a project that are older than it keeps them; those that are gone. A run that starts is not worse for what
-/// can't be deleted.
+/// How many old runs one start looks at. What is left is for the next ones.
+const LOOKED_AT_MAX: usize = 64;
+
+/// Deletes runs of a project that are older than it keeps them; those that are gone. A run that starts is not worse for what
+/// can't be deleted, and doesn't wait for more than a few.
 pub(crate) fn apply(store: &Store, root: &Path, keep: &Keep) -> Vec<Summary> {
-    if keep.succeeded.is_none() && keep.failed.is_none() {
-        return Vec::new();
-    }
     let now = run::now();
+    let Some(shortest) = keep.succeeded.into_iter().chain(keep.failed).map(Duration::from).min() else {
+        return Vec::new();
+    };
+    let ago = i64::try_from(shortest.as_millis()).unwrap_or(i64::MAX);
+    let latest = Moment::from_millis(now.as_millis().saturating_sub(ago));
     let is_old = |summary: &Summary| {
         let kept = if summary.outcome == Standing::Succeeded { keep.succeeded } else { keep.failed };
         kept.zip(summary.finished_at)
             .is_some_and(|(kept, finished)| now.since(finished) >= Duration::from(kept))
     };
-    let mut found = match old::finished(store) {
+    let mut found = match old::ended_by(store, latest) {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "old runs can't be found");
             return Vec::new();
         }
     };
-    found.retain(|summary| is_old(summary) && is_of(store, summary, root));
+    found.retain(is_old);
+    if found.len() > LOOKED_AT_MAX {
+        // Those of other projects stay: from another one on each time, lest nobody ever gets past them.
+        let turn = usize::try_from(now.as_millis().unsigned_abs()).unwrap_or(0) % found.len();
+        found.rotate_left(turn);
+        found.truncate(LOOKED_AT_MAX);
+    }
+    found.retain(|summary| is_of(store, summary, root));
+    if found.is_empty() {
+        return Vec::new();
+    }
     let (gone, kept) = old::delete_all(store, found);
     for Kept { run, why } in kept {
         tracing::warn!(%run, %why, "an old run stays");

@@ -23,7 +23,7 @@ fn world() -> (TestEnvironment, [String; 3]) {
     (test.variable("RUNBOOK_TEST_ONLY_CLOCK", LATER), [good, bad, parked])
 }
 
-fn sorted(runs: [&String; 3]) -> Vec<String> {
+fn sorted<const N: usize>(runs: [&String; N]) -> Vec<String> {
     let mut runs = runs.map(Clone::clone).to_vec();
     runs.sort();
     runs
@@ -130,4 +130,20 @@ fn keep_says_what_it_deleted_after_the_run() {
     ran.ends("succeeded");
     assert!(!test.run_folder(&good).exists());
     assert!(test.run_folder(&run).exists());
+}
+
+/// However many old runs there are, a start deletes a few of them, and the next ones the rest.
+#[test]
+fn keep_takes_no_longer_than_a_few_runs_a_start() {
+    let test = TestEnvironment::with("\nsteps:\n  - {id: a, run: 'true'}\n");
+    for _ in 0..66 {
+        let mut old = test.command(&["run", "main"]);
+        old.env("RUNBOOK_TEST_ONLY_CLOCK", "2026-01-01T00:00:00Z");
+        assert!(old.output().unwrap().status.success());
+    }
+    test.write("runbooks/project.yaml", "keep: {succeeded: 30d}\n");
+    let first = test.runbook(&["run", "main"]).succeeds().run_id();
+    assert_eq!(test.runs().len(), 66 - 64 + 1, "a start deletes no more than it can at once");
+    let second = test.runbook(&["run", "main"]).succeeds().run_id();
+    assert_eq!(test.runs(), sorted([&first, &second]));
 }

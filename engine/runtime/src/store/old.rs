@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use runbook_core::id::RunId;
+use runbook_core::moment::Moment;
 
 use super::error::StoreError;
 use super::index::{self, Filter};
@@ -24,6 +25,16 @@ const DELETED: &str = ".deleted-";
 pub fn finished(store: &Store) -> Result<Vec<Summary>, StoreError> {
     let mut runs = index::list(store, &Filter::default())?;
     runs.retain(|summary| summary.outcome.is_final() && summary.finished_at.is_some());
+    Ok(runs)
+}
+
+/// The runs that had ended by some moment as far as the index knows, the oldest first.
+///
+/// # Errors
+/// Where the state directory can't be read.
+pub fn ended_by(store: &Store, moment: Moment) -> Result<Vec<Summary>, StoreError> {
+    let mut runs = index::ended_by(store, moment)?;
+    runs.sort_unstable_by(|one, other| one.run.cmp(&other.run));
     Ok(runs)
 }
 
