@@ -48,6 +48,11 @@ pub(crate) fn propose(context: &Context, dir: &RunDir) -> Result<Option<Proposal
         .collect();
     let plan = planning::make(context, &loaded, given, &Selection::recorded(&state.plan))?;
     let digest = plan_digest(&plan_text(&plan));
+    if !context.console.non_interactive
+        && let Some(line) = context.console.announcement(dir.run(), &state.plan.runbook)
+    {
+        context.console.say(&line);
+    }
     let Some(adoption) = plan_adoption(&state, plan.clone(), digest.clone())? else {
         if !context.console.non_interactive {
             context.console.say("nothing to adopt: the runbook is what this run goes by\n");

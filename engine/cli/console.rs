@@ -4,14 +4,16 @@
 //! (`runbook runs | head -1`) is no error and never a panic. Results that are lost in another way, on a full disk say, are: the commands write them
 //! without a thought, and [`Console::lost`] tells at the end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal as _, Write as _};
 use std::rc::Rc;
 
 use anstyle::{AnsiColor, Style};
+use runbook_core::id::RunId;
 
 use crate::environment::Environment;
 use crate::options::{ColorChoice, Global};
+use crate::report::wording::harmless;
 
 /// Without a terminal and without `COLUMNS`, texts are laid out for this width.
 const WIDTH_DEFAULT: usize = 80;
@@ -55,6 +57,8 @@ pub(crate) struct Console {
     pub(crate) non_interactive: bool,
     /// The first failure of standard output, by this console or a copy of it.
     pub(crate) failure: Rc<RefCell<Option<std::io::Error>>>,
+    /// Which run this is about was said: once, and before anything else about it.
+    pub(crate) announced: Rc<Cell<bool>>,
 }
 
 impl Console {
@@ -83,12 +87,18 @@ impl Console {
             quiet: global.quiet,
             non_interactive: global.non_interactive || environment.ci || !stdin_terminal || !stderr_terminal,
             failure: Rc::default(),
+            announced: Rc::default(),
         }
     }
 
     /// Results, to standard output. The text ends its lines itself.
     pub(crate) fn print(&self, text: &str) {
         self.note(write(&mut std::io::stdout().lock(), text, self.stdout_color));
+    }
+
+    /// The first line about a run, where it wasn't said yet.
+    pub(crate) fn announcement(&self, run: &RunId, runbook: &str) -> Option<String> {
+        (!self.announced.replace(true)).then(|| format!("run {run} {}\n", harmless(runbook)))
     }
 
     /// Talk, to standard error. The text ends its lines itself.

@@ -248,10 +248,14 @@ pub(crate) fn rollback(
 /// Says of a run that is over what every resumed run says.
 fn nothing_to_do(context: &Context, dir: &RunDir, message: &str) -> Result<(), CommandError> {
     let opened = run::open(dir)?;
-    let runbook = harmless(&opened.state.plan.runbook);
-    context.console.say(&format!("run {} {runbook}\n{}\n", dir.run(), harmless(message)));
-    if let Some(outcome) = opened.state.outcome
-        && context.global.format == Format::Text
+    let line = context.console.announcement(dir.run(), &opened.state.plan.runbook).unwrap_or_default();
+    context.console.say(&format!("{line}{}\n", harmless(message)));
+    let outcome = match opened.state.outcome {
+        Some(outcome) => outcome.as_str(),
+        None if opened.state.parked.is_some() => "waiting",
+        None => "interrupted",
+    };
+    if context.global.format == Format::Text
         && !(context.console.stdout_terminal && context.console.stderr_terminal)
     {
         context.console.print(&format!("run {} {outcome}\n", dir.run()));

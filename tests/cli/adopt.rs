@@ -372,3 +372,18 @@ steps:
     live.wait().succeeds();
     watch.wait().succeeds().stderr_has("added");
 }
+
+/// Which run it is comes first, also where somebody is asked about the differences.
+#[test]
+fn at_a_terminal_the_run_is_named_before_the_differences() {
+    let test = TestEnvironment::with("\nsteps:\n  - {id: a, run: 'true'}\n  - {id: bad, run: 'false'}\n");
+    let run = test.runbook(&["run", "main"]).exits(1).run_id();
+    test.runbook_named("main", "\nsteps:\n  - {id: a, run: 'true'}\n  - {id: bad, run: 'true'}\n");
+    let mut terminal = test.at_terminal(&["resume", &run, "--adopt", "--retry", "bad"]);
+    let before = terminal.await_text("The runbook has changed since");
+    assert!(before.contains(&format!("run {run} main")), "{before}");
+    terminal.await_text("Go on with it?");
+    terminal.type_line("yes");
+    let (code, shown) = terminal.finish();
+    assert_eq!((code, shown.matches(&format!("run {run} main")).count()), (0, 1), "{shown}");
+}

@@ -99,3 +99,38 @@ fn what_is_said_on_the_command_line_holds_where_a_step_says_nothing() {
     test.runbook(&["run", "main", "--on-failure", "ask"]).exits(3);
     test.runbook(&["run", "main", "--on-failure", "ask", "--answer", "bad=skip:known"]).succeeds();
 }
+
+/// `undo` is offered where there is something to undo, and refused with the reason where there isn't.
+#[test]
+fn undo_is_offered_only_where_something_can_be_undone() {
+    let failing = "  - {id: bad, on_failure: ask, run: exit 3}\n";
+    let rows = [
+        ("nothing has an undo", String::new(), false),
+        (
+            "what has one did not run",
+            "  - {id: a, when: 'false', run: 'true', undo: {run: 'true'}}\n".into(),
+            false,
+        ),
+        (
+            "something can be undone",
+            "  - {id: a, run: 'true', undo: {run: echo undone >> \"$LEDGER\"}}\n".into(),
+            true,
+        ),
+    ];
+    for (what, before, offered) in rows {
+        let test = TestEnvironment::with(&format!("\nsteps:\n{before}{failing}"));
+        let run = test.runbook(&["run", "main"]).exits(3).run_id();
+        let words = test.journal(&run).one("gate_opened", "bad")["words"].clone();
+        assert_eq!(words.as_array().unwrap().contains(&"undo".into()), offered, "{what}: {words}");
+        let answer = test.runbook(&["answer", &run, "bad", "undo", "--resume"]);
+        if offered {
+            answer.exits(1);
+            assert_eq!(test.ledger(), ["undone"], "{what}");
+        } else {
+            answer.exits(5).stderr_has("nothing that was done can be undone");
+            assert!(test.journal(&run).of("gate_answered", "bad").is_empty(), "{what}");
+            // Nor has `rollback` anything to do, and it says how the run stands.
+            test.runbook(&["rollback", &run]).whatever_status().ends("waiting");
+        }
+    }
+}

@@ -264,7 +264,7 @@ const KINDS: [Kind; 9] = [
         body: "  - {id: gate, on_failure: ask, run: exit 3}\n",
         before: &[],
         command: &["run", "main"],
-        prompt: "retry, skip, done, undo, abort or ?:",
+        prompt: "retry, skip, done, abort or ?:",
         unanswered: 3,
     },
     Kind {

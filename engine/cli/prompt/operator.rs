@@ -13,6 +13,7 @@ use super::dialogue::{Dialogue, Layout, Turn};
 use super::lent::LentTerminal;
 use super::terminal::{Terminal, Typed};
 use crate::report::Screen;
+use crate::report::wording::wrap;
 
 /// Words for `confirm: typed`: short, alike in no language's keyboard, none of them an answer.
 const WORDS: [&str; 16] = [
@@ -59,14 +60,19 @@ impl Operator for TerminalOperator {
 
     fn interrupted(&self, running: Vec<StepId>) -> Asking<Interruption> {
         let screen = Rc::clone(&self.screen);
+        let width = self.layout().width;
         Box::pin(async move {
             let _held = screen.hold();
             let Ok(mut terminal) = Terminal::open() else { return Interruption::Stop };
             let ids: Vec<&str> = running.iter().map(StepId::as_str).collect();
-            terminal.show(&format!(
-                "\nRunning: {}\nstop: they are ended, and the run can be resumed. undo: they are ended, and what was done is undone. go on: nothing happens.\n",
-                ids.join(", ")
-            ));
+            let said = [
+                format!("Running: {}", ids.join(", ")),
+                "stop: they are ended, and the run can be resumed.".into(),
+                "undo: they are ended, and what was done is undone.".into(),
+                "go on: nothing happens.".into(),
+            ];
+            let lines = said.map(|text| wrap(&text, width, "  ") + "\n");
+            terminal.show(&format!("\n{}", lines.concat()));
             loop {
                 match terminal.line("stop, undo or go on: ").await {
                     Typed::Line(line) => match line.trim() {

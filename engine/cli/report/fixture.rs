@@ -30,6 +30,7 @@ pub(crate) fn console(width: usize, plain: bool) -> Console {
         quiet: false,
         non_interactive: true,
         failure: std::rc::Rc::default(),
+        announced: std::rc::Rc::default(),
     }
 }
 

@@ -121,7 +121,9 @@ impl Observer for Reporter {
         if !self.begun {
             self.begun = true;
             // The first line of all, in every format: which run this is.
-            self.screen.say(&format!("run {} {}\n", event.run, wording::harmless(&view.plan.runbook)));
+            if let Some(line) = self.screen.console().announcement(&event.run, &view.plan.runbook) {
+                self.screen.say(&line);
+            }
         }
         self.report.event(event, line, view);
     }

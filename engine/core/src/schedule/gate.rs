@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::fields;
 use super::input::{Circumstances, RenderedQuestion};
-use super::unwind::Undoable;
+use super::unwind::{Undoable, undoable};
 use crate::event::{EventKind, Gate, LeakedProcess, Outcome, RunOutcome};
 use crate::plan::{Action, Plan, Step};
 use crate::state::RunState;
@@ -226,10 +226,21 @@ pub(super) fn about_failure(plan: &Plan, state: &RunState, step: usize) -> Optio
     }
     let reason = state.steps[step].result.reason.as_deref().unwrap_or("it failed");
     let prompt = format!("{} failed ({reason}). What now?", plan.steps[step].id);
-    Some(about_ended(plan, state, step, Gate::Failure, prompt, failure_words(&plan.steps[step]), Vec::new()))
+    let mut words = failure_words(&plan.steps[step]).to_vec();
+    if !may_undo(plan, state) {
+        words.retain(|word| *word != "undo");
+    }
+    Some(about_ended(plan, state, step, Gate::Failure, prompt, &words, Vec::new()))
 }
 
-/// The words that settle the question about this step's failure.
+/// Whether anything that was done can be undone, or that is being done.
+fn may_undo(plan: &Plan, state: &RunState) -> bool {
+    let is_done = || !undoable(plan, state).order.is_empty();
+    state.undos().any(|(step, _)| state.running.contains(&step) || state.retrying.contains(&step))
+        || is_done()
+}
+
+/// The words that settle the question about this step's failure, where what was done can be undone.
 pub(super) fn failure_words(step: &Step) -> &'static [&'static str] {
     match &step.action {
         Action::Approve(_) => &FAILURE_WORDS_APPROVE,

@@ -103,6 +103,13 @@ pub fn word_of<'g>(gate: &'g OpenGate, typed: &str) -> Option<&'g str> {
 }
 
 fn unknown_word(gate: &OpenGate, answer: &Answer) -> Refusal {
+    if gate.gate == Gate::Failure && answer.word == "undo" {
+        return Refusal::not_allowed(format!(
+            "nothing that was done can be undone: `{}` takes {}",
+            answer.step,
+            gate.words.join(", ")
+        ));
+    }
     let near = (gate.gate == Gate::Choose)
         .then(|| crate::diagnostic::suggest(&answer.word, gate.words.iter().map(String::as_str)))
         .flatten()
