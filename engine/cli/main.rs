@@ -3,6 +3,7 @@
 mod adopting;
 mod args;
 mod calls;
+mod command_line;
 mod commands;
 mod completion;
 mod console;
@@ -26,8 +27,6 @@ mod values;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use args::{Arguments, Command};
 use context::Context;
 use error::CommandError;
@@ -43,7 +42,7 @@ fn main() -> ExitCode {
             let _ = std::io::stdout().write_all(&completion::answer(&shell, std::env::args_os().collect()));
             return exit_code::SUCCEEDED;
         }
-        match Arguments::try_parse() {
+        match command_line::read(&std::env::args_os().collect::<Vec<_>>()) {
             Ok(arguments) => execute(arguments),
             Err(error) => usage(&error),
         }

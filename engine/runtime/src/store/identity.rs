@@ -4,13 +4,15 @@
 //! `/etc/passwd` and otherwise named by their number.
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use runbook_core::moment::Moment;
 
-/// The user that this process acts as.
+/// The user that this process acts as: the same for its whole life.
 #[must_use]
 pub fn current_user() -> String {
-    user_name(rustix::process::geteuid().as_raw())
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| user_name(rustix::process::geteuid().as_raw())).clone()
 }
 
 /// The name of a user; the number where `/etc/passwd` doesn't know it.
