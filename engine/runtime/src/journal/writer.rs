@@ -122,7 +122,8 @@ impl Writer {
         kinds: &[EventKind],
     ) -> Result<(Self, Vec<Recorded>), JournalError> {
         // The dead writer may not have flushed the last lines that we have read
-        // and go on from.
+        // and go on from. Nor does a seal say that it was: its writer may have
+        // been killed between writing and flushing it.
         let name = segment_name(replay.segment);
         let last = dir.directory().open(&name)?;
         last.sync_data().map_err(|source| StoreError::io("sync", &dir.path().join(&name), source))?;
