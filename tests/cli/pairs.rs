@@ -152,3 +152,37 @@ fn a_step_that_a_question_stands_before_waits() {
     assert_eq!(status["steps"][0]["outcome"], "waiting");
     test.runbook(&["status", "last"]).succeeds().stdout_has("? a  waiting");
 }
+
+#[test]
+fn what_people_type_is_masked() {
+    const SECRET: &str = "s3cr3t-value-of-42";
+    let test = TestEnvironment::with(
+        "secrets: {token: {env: TOKEN}}
+steps:
+  - {id: m, manual: M}
+  - {id: a, run: exit 3, on_failure: ask}
+  - {id: b, run: exit 3}
+",
+    )
+    .variable("TOKEN", SECRET);
+    let said = |what: &str| format!("{what}{SECRET}");
+    let live =
+        test.spawn(&["run", "main", "--wait", "--answer", &said("a=skip:"), "--override-window", SECRET]);
+    crate::helpers::eventually("the question is open", || {
+        let run = test.runs().into_iter().next()?;
+        (!test.journal(&run).of("gate_opened", "m").is_empty()).then_some(())
+    });
+    test.runbook(&["done", "last", "--note", &said("seen "), "--link", &said("https://x.example/")])
+        .succeeds();
+    live.wait().exits(1);
+    test.runbook(&["resume", "last", "--skip", &said("b=")]).succeeds().lacks(SECRET);
+    let run = test.only_run();
+    for kind in ["window_overridden", "gate_answered", "step_skipped"] {
+        let events = test.journal(&run);
+        assert!(!events.kind(kind).is_empty(), "{kind}");
+        for event in events.kind(kind) {
+            let text = event.to_string();
+            assert!(text.contains("‹secrets.token›") && !text.contains(SECRET), "{text}");
+        }
+    }
+}

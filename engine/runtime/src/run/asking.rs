@@ -2,11 +2,12 @@
 
 use runbook_core::event::{EventKind, Identity, Via};
 use runbook_core::id::StepId;
-use runbook_core::schedule::{Answer, Attendance, Input, Refusal, rule_of};
+use runbook_core::schedule::{Attendance, Input, Refusal, rule_of};
 use runbook_core::state::OpenGate;
 
 use super::dispatcher::Dispatcher;
 use super::mailbox::Mail;
+use super::said::mask_answer;
 use super::surface::{Question, Reply};
 
 impl Dispatcher<'_> {
@@ -111,7 +112,7 @@ impl Dispatcher<'_> {
                 answer.by.clone_from(&self.user);
                 answer.via = Via::Terminal;
                 answer.identity = Identity::User;
-                self.mask_answer(&mut answer);
+                mask_answer(&self.workshop.masker, &mut answer);
                 // Every answer is a file first, whatever the surface.
                 match self.mailbox.file_of(&answer, self.workshop.dir.run()) {
                     Ok(file) => answer.file = Some(file),
@@ -127,27 +128,13 @@ impl Dispatcher<'_> {
         }
     }
 
-    pub(super) fn mask_answer(&self, answer: &mut Answer) {
-        let masker = &self.workshop.masker;
-        if masker.is_empty() {
-            return;
-        }
-        answer.reason = answer.reason.take().map(|reason| masker.text(&reason));
-        for value in answer.fields.values_mut().chain(answer.outputs.values_mut()) {
-            *value = masker.json(value);
-        }
-        for value in answer.env.values_mut() {
-            *value = masker.text(value);
-        }
-    }
-
     /// Takes in what other processes have left in the inbox.
     pub(super) fn read_mail(&mut self) {
         for mail in self.mailbox.read() {
             match mail {
                 Mail::Answer { file, answer } => {
                     let mut answer = *answer;
-                    self.mask_answer(&mut answer);
+                    mask_answer(&self.workshop.masker, &mut answer);
                     let verdict = match self.take(Input::Answered(Box::new(answer))) {
                         Some(refusal) => Err(refusal),
                         None if self.store_failure.is_some() => {
@@ -158,6 +145,7 @@ impl Dispatcher<'_> {
                     self.verdicts.push((file, verdict));
                 }
                 Mail::Cancel { file, by, reason } => {
+                    let reason = reason.map(|reason| self.workshop.masker.text(&reason));
                     self.take(Input::Cancelled { by, reason, undo: false });
                     self.verdicts.push((file, Ok(())));
                 }

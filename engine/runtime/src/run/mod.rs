@@ -23,6 +23,7 @@ mod process;
 mod record;
 mod recording;
 mod recover;
+mod said;
 mod session;
 mod signals;
 mod starting;

@@ -24,6 +24,7 @@ use super::message::Message;
 use super::opened::{Standing, follow, plan_digest, plan_text, read_environment, texts_of};
 use super::process::{Workshop, find_program};
 use super::recover::{Recovery, changed_inputs, recover};
+use super::said;
 use super::surface::{Observer, Operator};
 use crate::journal::{self};
 use crate::keeper::{self, Helper, Witness};
@@ -135,7 +136,7 @@ pub struct Held {
 /// Where secrets are missing or the store can't be written; then there is no run.
 pub async fn create(
     store: &Store,
-    new: NewRun<'_>,
+    mut new: NewRun<'_>,
     notice: &mut dyn FnMut(String),
 ) -> Result<Held, SessionError> {
     if new.override_window.is_none() {
@@ -143,6 +144,9 @@ pub async fn create(
     }
     let secrets = read_secrets(&new.plan, &new.environment.root, new.outside).await?;
     let stored = new.environment.masked(&secrets)?;
+    let masker = Masker::new(&secrets);
+    said::mask_ahead(&masker, &mut new.ahead);
+    said::mask(&masker, new.override_window.as_mut());
     let plan_text = plan_text(&new.plan);
     let plan = Arc::new(new.plan);
     let Created { dir, lock, entry } = create_folder(store, &plan, new.id, new.interactive, notice).await?;
@@ -366,7 +370,7 @@ pub async fn resume<R>(
     if !plan_is_in_place {
         adopt::mend(dir, &state)?;
     }
-    let carry = match decide(&state) {
+    let mut carry = match decide(&state) {
         Ok(carry) => carry,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -379,6 +383,7 @@ pub async fn resume<R>(
         return Err(SessionError::ForeignEnvironment { path: dir.path().join(ENVIRONMENT) });
     }
     let secrets = read_secrets(&plan, &environment.root, outside).await?;
+    said::mask_carry(&Masker::new(&secrets), &mut carry);
     let environment = environment.unmasked(&secrets);
     let texts = texts_of(dir, &state);
     let mut entry = entry_again(&surroundings.store, after, &texts, dir, &carry, notice).await?;

@@ -1,0 +1,47 @@
+//! What people type is masked before anything sees it: a reason, a field or a note may hold a secret as well as any output.
+
+use runbook_core::event::{AheadAnswer, Evidence};
+use runbook_core::schedule::Answer;
+
+use super::session::Carry;
+use crate::redact::Masker;
+
+/// Masks what an answer says. Words, people and the names of files are no texts of a person's own.
+pub(super) fn mask_answer(masker: &Masker, answer: &mut Answer) {
+    if masker.is_empty() {
+        return;
+    }
+    mask(masker, answer.reason.as_mut());
+    for value in answer.fields.values_mut().chain(answer.outputs.values_mut()) {
+        *value = masker.json(value);
+    }
+    mask(masker, answer.env.values_mut());
+    for evidence in &mut answer.evidence {
+        match evidence {
+            Evidence::Note { text: said } | Evidence::Link { url: said } => *said = masker.text(said),
+            Evidence::File { .. } => {}
+        }
+    }
+}
+
+/// Masks the reasons of answers that are given ahead of time.
+pub(super) fn mask_ahead(masker: &Masker, answers: &mut [AheadAnswer]) {
+    mask(masker, answers.iter_mut().filter_map(|answer| answer.reason.as_mut()));
+}
+
+/// Masks texts.
+pub(super) fn mask<'t>(masker: &Masker, texts: impl IntoIterator<Item = &'t mut String>) {
+    for text in texts {
+        *text = masker.text(text);
+    }
+}
+
+/// Masks what is said together with a command that takes a run on.
+pub(super) fn mask_carry(masker: &Masker, carry: &mut Carry) {
+    mask_ahead(masker, &mut carry.ahead);
+    for answer in &mut carry.answers {
+        mask_answer(masker, answer);
+    }
+    mask(masker, carry.override_window.as_mut());
+    mask(masker, carry.cancel.as_mut().and_then(Option::as_mut));
+}
