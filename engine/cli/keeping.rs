@@ -7,7 +7,7 @@ use runbook_core::document::model::Keep;
 use runbook_core::moment::Moment;
 use runbook_runtime::run;
 use runbook_runtime::store::old::{self, Kept};
-use runbook_runtime::store::{Standing, Store, Summary};
+use runbook_runtime::store::{Store, Summary};
 
 use crate::context::Context;
 use crate::report::wording::count;
@@ -18,25 +18,22 @@ const LOOKED_AT_MAX: usize = 64;
 /// Deletes runs of a project that are older than it keeps them; those that are gone. A run that starts is not worse for what
 /// can't be deleted, and doesn't wait for more than a few.
 pub(crate) fn apply(store: &Store, root: &Path, keep: &Keep) -> Vec<Summary> {
-    let now = run::now();
-    let Some(shortest) = keep.succeeded.into_iter().chain(keep.failed).map(Duration::from).min() else {
+    if keep.succeeded.is_none() && keep.failed.is_none() {
         return Vec::new();
+    }
+    let now = run::now();
+    let before = |kept: Duration| {
+        let ago = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+        Moment::from_millis(now.as_millis().saturating_sub(ago))
     };
-    let ago = i64::try_from(shortest.as_millis()).unwrap_or(i64::MAX);
-    let latest = Moment::from_millis(now.as_millis().saturating_sub(ago));
-    let is_old = |summary: &Summary| {
-        let kept = if summary.outcome == Standing::Succeeded { keep.succeeded } else { keep.failed };
-        kept.zip(summary.finished_at)
-            .is_some_and(|(kept, finished)| now.since(finished) >= Duration::from(kept))
-    };
-    let mut found = match old::ended_by(store, latest) {
+    let [succeeded, others] = [keep.succeeded, keep.failed].map(|kept| kept.map(|kept| before(kept.into())));
+    let mut found = match old::ended_by(store, succeeded, others) {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(%error, "old runs can't be found");
             return Vec::new();
         }
     };
-    found.retain(is_old);
     if found.len() > LOOKED_AT_MAX {
         // Those of other projects stay: from another one on each time, lest nobody ever gets past them.
         let turn = usize::try_from(now.as_millis().unsigned_abs()).unwrap_or(0) % found.len();

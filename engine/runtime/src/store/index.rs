@@ -38,6 +38,8 @@ const SPARE_LINES: usize = 256;
 /// What every line begins with, and the length of a run id.
 const LINE_START: &[u8] = b"{\"run\":\"";
 const ID_LENGTH: usize = 20;
+/// What stands in the line of a run that succeeded.
+const SUCCEEDED: &[u8] = b"\"outcome\":\"succeeded\"";
 /// What stands in a line before the moment at which its run ended.
 const FINISHED: &[u8] = b"\"finished_at\":\"";
 /// The length of the second that a run id begins with.
@@ -131,11 +133,16 @@ pub fn list(store: &Store, filter: &Filter) -> Result<Vec<Summary>, StoreError> 
     Ok(listed)
 }
 
-/// The runs that had ended by some moment as far as the index knows, in no order: no folder is opened, and no line read but those of runs that old.
+/// The runs that had ended by some moment, which may be another one for those that succeeded, as far as the index knows, in no order: no folder is opened,
+/// and no line read but those of runs that old.
 ///
 /// # Errors
 /// Where the state directory can't be read.
-pub(super) fn ended_by(store: &Store, moment: Moment) -> Result<Vec<Summary>, StoreError> {
+pub(super) fn ended_by(
+    store: &Store,
+    succeeded: Option<Moment>,
+    others: Option<Moment>,
+) -> Result<Vec<Summary>, StoreError> {
     let mut bytes = read_index(store)?;
     if bytes.is_empty() {
         // It was deleted: listing all writes it anew.
@@ -143,16 +150,23 @@ pub(super) fn ended_by(store: &Store, moment: Moment) -> Result<Vec<Summary>, St
         bytes = read_index(store)?;
     }
     // Moments are written so that their texts order as they do.
-    let latest = moment.to_string();
+    let [latest_succeeded, latest_other] = [succeeded, others].map(|moment| moment.map(|at| at.to_string()));
     let (lines, _) = last_lines(&bytes);
     let is_old = |line: &[u8]| {
-        let at = memchr::memmem::find(line, FINISHED).map(|at| at + FINISHED.len());
-        at.and_then(|at| line.get(at..at + latest.len())).is_some_and(|text| text <= latest.as_bytes())
+        let has_succeeded = memchr::memmem::find(line, SUCCEEDED).is_some();
+        let latest = if has_succeeded { &latest_succeeded } else { &latest_other };
+        let (Some(latest), Some(at)) = (latest, memchr::memmem::find(line, FINISHED)) else { return false };
+        let at = at + FINISHED.len();
+        line.get(at..at + latest.len()).is_some_and(|text| text <= latest.as_bytes())
     };
     let old = lines.into_values().filter(|line| is_old(line));
     let known = old.filter_map(|line| serde_json::from_slice::<Summary>(line).ok());
     Ok(known
-        .filter(|run| run.outcome.is_final() && run.finished_at.is_some_and(|finished| finished <= moment))
+        .filter(|run| {
+            let latest = if run.outcome == Standing::Succeeded { succeeded } else { others };
+            run.outcome.is_final()
+                && run.finished_at.zip(latest).is_some_and(|(finished, latest)| finished <= latest)
+        })
         .collect())
 }
 

@@ -28,12 +28,16 @@ pub fn finished(store: &Store) -> Result<Vec<Summary>, StoreError> {
     Ok(runs)
 }
 
-/// The runs that had ended by some moment as far as the index knows, the oldest first.
+/// The runs that had ended by some moment, which may be another one for those that succeeded, as far as the index knows, the oldest first.
 ///
 /// # Errors
 /// Where the state directory can't be read.
-pub fn ended_by(store: &Store, moment: Moment) -> Result<Vec<Summary>, StoreError> {
-    let mut runs = index::ended_by(store, moment)?;
+pub fn ended_by(
+    store: &Store,
+    succeeded: Option<Moment>,
+    others: Option<Moment>,
+) -> Result<Vec<Summary>, StoreError> {
+    let mut runs = index::ended_by(store, succeeded, others)?;
     runs.sort_unstable_by(|one, other| one.run.cmp(&other.run));
     Ok(runs)
 }
