@@ -201,3 +201,15 @@ fn warnings_are_told_and_fail_nothing() {
     let warnings = test.journal(&run).finished("probe")["warnings"].to_string();
     assert!(warnings.contains("used_percent > 100"), "{warnings}");
 }
+
+/// Every kind of record that the language names may be asked for.
+#[test]
+fn each_kind_of_dns_record_can_be_asked_for() {
+    for kind in ["A", "AAAA", "CNAME", "MX", "TXT", "NS", "SRV", "PTR"] {
+        let test = TestEnvironment::with(&format!(
+            "\nsteps:\n  - {{id: a, check: {{dns: {{name: zetra.test, type: {kind}}}}}}}\n"
+        ));
+        test.runbook(&["validate"]).succeeds();
+        test.runbook(&["plan", "main"]).succeeds().stdout_has("zetra.test").stdout_has(kind);
+    }
+}

@@ -7,19 +7,27 @@ use indexmap::IndexMap;
 use runbook_core::document::model::DnsType;
 use serde_json::Value;
 
-use super::{Sample, failure};
+use super::{Sample, dns_records, failure};
 
-/// Resolves `name` as any program on this machine does (its hosts file and name servers): `addresses elapsed`.
+/// Resolves `name` as any program on this machine does (its hosts file and name servers); other records than addresses are asked of its name servers:
+/// `addresses elapsed`.
 ///
-/// `addresses` are sorted, each once. A name without addresses is no data.
+/// `addresses` are sorted, each once; of other records they are what these say (`10 mail.example.com`). A name without any is no data.
 pub async fn probe(name: &str, record: Option<DnsType>, timeout: Duration) -> Sample {
     let begun = Instant::now();
+    if let Some(kind) = record.filter(|kind| !matches!(kind, DnsType::A | DnsType::Aaaa)) {
+        let servers = dns_records::name_servers();
+        return match tokio::time::timeout(timeout, dns_records::look_up(&servers, name, kind)).await {
+            Ok(Ok(records)) => success(records, begun),
+            Ok(Err(why)) => Sample::unreached(why),
+            Err(_) => Sample::unreached(format!("{} ({name})", failure::timed_out(timeout))),
+        };
+    }
     let found = match tokio::time::timeout(timeout, tokio::net::lookup_host((name, 0))).await {
         Ok(Ok(found)) => found,
         Ok(Err(_)) => return Sample::unreached(format!("name not resolved ({name})")),
         Err(_) => return Sample::unreached(format!("{} ({name})", failure::timed_out(timeout))),
     };
-    let elapsed = begun.elapsed().as_secs_f64();
     let mut addresses: Vec<IpAddr> =
         found.map(|address| address.ip()).filter(|address| takes(record, *address)).collect();
     addresses.sort_unstable();
@@ -27,7 +35,12 @@ pub async fn probe(name: &str, record: Option<DnsType>, timeout: Duration) -> Sa
     if addresses.is_empty() {
         return Sample::unreached(format!("no such address ({name})"));
     }
-    let addresses = addresses.iter().map(|address| Value::from(address.to_string())).collect();
+    success(addresses.iter().map(ToString::to_string).collect(), begun)
+}
+
+fn success(addresses: Vec<String>, begun: Instant) -> Sample {
+    let elapsed = begun.elapsed().as_secs_f64();
+    let addresses = addresses.into_iter().map(Value::from).collect();
     Sample::success(IndexMap::from([
         ("addresses".to_owned(), Value::Array(addresses)),
         ("elapsed".to_owned(), Value::from(elapsed)),

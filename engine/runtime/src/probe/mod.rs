@@ -5,6 +5,7 @@
 
 pub mod disk;
 pub mod dns;
+mod dns_records;
 mod failure;
 pub mod file;
 pub mod http;

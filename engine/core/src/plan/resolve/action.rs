@@ -2,7 +2,7 @@
 
 use super::leaf::RequestParts;
 use super::step::Resolver;
-use crate::document::model::{self as document, DnsType, Step};
+use crate::document::model::{self as document, Step};
 use crate::document::text::{Expression, Text};
 use crate::duration::Duration;
 use crate::plan::model::{Action, Check, Command, Probe, Run};
@@ -177,11 +177,6 @@ impl Resolver<'_> {
             }
             document::Probe::Dns(dns) => {
                 self.checker.text(&dns.name, place);
-                if let Some(kind) = dns.record_type.filter(|kind| !matches!(kind, DnsType::A | DnsType::Aaaa))
-                {
-                    let message = format!("`type: {kind}` is not supported yet");
-                    self.checker.report.error("not-supported-yet", dns.name.span(), message);
-                }
                 Probe::Dns(DnsQuery { name: dns.name.to_string(), record_type: dns.record_type })
             }
             document::Probe::Prometheus(prometheus) => {
