@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::helpers::{HOLD, Terminal, TestEnvironment, eventually};
+use crate::helpers::{HOLD, Terminal, TestEnvironment, eventually, language_example};
 
 const DEPLOY: &str = r#"
 title: Deploy the shop
@@ -345,11 +345,15 @@ fn completions_are_a_script_for_each_shell() {
 #[test]
 fn the_whole_runbook_of_the_language_page_is_valid() {
     let test = TestEnvironment::new();
-    test.write("runbooks/deploy-production.yaml", include_str!("whole.yaml"));
-    test.write(
-        "runbooks/project.yaml",
-        "groups: {release-managers: [ana, bob]}\nchannels: {ops: {command: [logger, '{{ message }}']}}\n",
-    );
+    test.write("runbooks/deploy-production.yaml", &language_example(0));
+    // The page's own project, with headers in the place of `…`.
+    let project = language_example(2).replace("{…}", "{X-Team: ops}");
+    assert!(project.contains("X-Team"), "{project}");
+    test.write("runbooks/project.yaml", &project);
+    // The page's gate, in a runbook that has what it names.
+    let gate = language_example(1).replace('\n', "\n    ");
+    let steps = format!("  - {{id: tests, run: make test}}\n  - id: go\n    {gate}");
+    test.runbook_named("gate", &format!("params: {{version: v1}}\nsteps:\n{steps}\n"));
     let checked = test.runbook(&["validate", "--format", "json"]).succeeds();
     assert_eq!(checked.json(), serde_json::json!([]));
     test.runbook(&["show", "deploy-production"])

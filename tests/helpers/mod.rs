@@ -23,3 +23,10 @@ pub(crate) use server::{Answer, Server};
 pub(crate) use services::{Service, postgres, prometheus, redis, tls};
 pub(crate) use terminal::{Connection, Terminal};
 pub(crate) use waiting::eventually;
+
+/// An example of the page about the language, by its place among those in YAML.
+pub(crate) fn language_example(place: usize) -> String {
+    let page = include_str!("../../docs/language.md");
+    let block = page.split("```yaml\n").nth(place + 1).expect("an example");
+    block.split("```").next().expect("its end").to_owned()
+}
