@@ -312,10 +312,13 @@ mod tests {
         told
     }
 
+    /// A name, a kind, and what is found.
+    type Row<'a> = (&'a str, DnsType, Result<&'a [&'a str], &'a str>);
+
     #[tokio::test]
     async fn each_kind_of_record_is_read() {
         let servers = [server().await];
-        let table: [(&str, DnsType, Result<&[&str], &str>); 10] = [
+        let table: [Row<'_>; 10] = [
             ("zetra.test", DnsType::Mx, Ok(&["10 one.zetra.test", "20 two.zetra.test"])),
             ("zetra.test.", DnsType::Ns, Ok(&["ns.zetra.test"])),
             ("zetra.test", DnsType::Cname, Ok(&["other.test"])),
