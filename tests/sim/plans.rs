@@ -4,9 +4,10 @@ use indexmap::IndexMap;
 use runbook_core::duration::Duration;
 use runbook_core::id::StepId;
 use runbook_core::plan::{
-    Action, Check, Command, Guards, Inputs, OnFailure, OnInterrupt, PLAN_FORMAT, Plan, Probe, Question,
-    Retry, Role, Rollback, Run, Step, Undo, Wait,
+    Action, Call, Check, Command, Each, Group, Guards, Inputs, Items, OnFailure, OnInterrupt, PLAN_FORMAT,
+    Plan, Probe, Question, Repeat, Retry, Role, Rollback, Run, Step, Undo, Wait,
 };
+use serde_json::json;
 
 pub(crate) fn id(text: &str) -> StepId {
     text.parse().expect("a step id")
@@ -153,4 +154,39 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
 /// What undoes a step.
 pub(crate) fn undo(action: Action, always: bool) -> Option<Box<Undo>> {
     Some(Box::new(Undo { action, steps: Vec::new(), timeout: None, env: IndexMap::new(), always }))
+}
+
+/// What undoes a step by calling a runbook: its steps' `needs` and `group` point into the list, of which the call is the first.
+pub(crate) fn undo_by_call(id: &str, inner: Vec<Step>) -> Option<Box<Undo>> {
+    let mut steps = vec![step(id, &[], call())];
+    steps.extend(inner.into_iter().map(|step| Step { group: Some(0), ..step }));
+    Some(Box::new(Undo { action: group(None), steps, timeout: None, env: IndexMap::new(), always: false }))
+}
+
+/// The call of a runbook.
+pub(crate) fn call() -> Action {
+    Action::Call(Box::new(Call {
+        runbook: "called".into(),
+        params: IndexMap::new(),
+        plain_params: Vec::new(),
+        secrets: IndexMap::new(),
+        env: IndexMap::new(),
+        outputs: IndexMap::new(),
+    }))
+}
+
+/// A group, and how many rounds of it there are at most.
+pub(crate) fn group(times: Option<u32>) -> Action {
+    Action::Steps(Group { repeat: times.map(|times| Repeat { until: "steps.x".into(), times }) })
+}
+
+/// A step with so many items, one after the other, of which so many may fail.
+pub(crate) fn each(items: usize, max_failures: u32, body: Vec<Step>) -> Action {
+    Action::Each(Box::new(Each {
+        items: Items::List((0..items).map(|item| json!(item)).collect()),
+        max_parallel: 1,
+        max_failures,
+        batches: Vec::new(),
+        body,
+    }))
 }

@@ -163,6 +163,8 @@ fn room(each: &Each, state: &RunState, group: usize) -> (usize, u32) {
     };
     let runs = |item: &&usize| match state.steps[**item].status {
         Status::Running(_) | Status::Delayed { .. } => true,
+        // One of which it isn't known how it ended has its place, until that is known.
+        Status::Ended(Outcome::Interrupted) => true,
         Status::Ended(_) => state.retrying.contains(*item) || state.gates.contains_key(*item),
         Status::Pending => false,
     };
