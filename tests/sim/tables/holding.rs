@@ -29,3 +29,43 @@ fn an_interrupted_item_keeps_its_place() {
     );
 }
 
+#[test]
+fn items_that_begin_again_do_so_one_after_the_other() {
+    let body = vec![step("e", &[], group(None)), inside("e.a", &[], run())];
+    let mut desk = Desk::new(plan(vec![step("e", &[], each(2, 1, body))]));
+    desk.start();
+    desk.fails(2);
+    desk.fails(4);
+    assert_eq!(desk.state.outcome, Some(RunOutcome::Failed));
+    let again = ["e[0].a", "e[1].a"].map(|id| answer(&crate::plans::id(id), "retry", "carol"));
+    let events = desk.resumes_with(Vec::new(), Vec::new(), vec![2, 4], again.to_vec());
+    assert_eq!(events.iter().filter(|event| event.ends_with(".a 2")).count(), 1, "{events:?}");
+    assert!(desk.succeeds(2).contains(&"step_started e[1].a 2".to_owned()));
+}
+
+#[test]
+fn the_last_words_of_a_called_runbook_wait_for_what_is_done_again() {
+    let last = Step { cleanup: true, ..inside("c.z", &[], run()) };
+    let mut desk = Desk::new(plan(vec![step("c", &[], call()), inside("c.a", &[], check()), last]));
+    desk.start();
+    assert_eq!(
+        desk.resumes(vec![(1, Found::Unknown)]),
+        ["run_resumed", "step_finished c.a interrupted", "step_started c.a 2"]
+    );
+}
+
+#[test]
+fn a_group_ends_around_what_a_failure_keeps_from_being_done_again() {
+    let mut desk = Desk::new(plan(vec![
+        step("g", &[], group(None)),
+        inside("g.a", &[], check()),
+        inside("g.b", &[], run()),
+    ]));
+    desk.start();
+    desk.fails(2);
+    assert_eq!(
+        desk.resumes(vec![(1, Found::Unknown)]),
+        ["run_resumed", "step_finished g.a interrupted", "step_finished g failed", "run_finished failed"]
+    );
+}
+

@@ -93,9 +93,7 @@ pub(super) fn standing(
     circumstances: &Circumstances<'_>,
 ) -> Standing {
     let declared = &plan.steps[step];
-    if Phase::of(declared) == Phase::Main
-        && (state.cancel.is_some() || state.aborted.is_some() || state.unwinding)
-    {
+    if is_moot(plan, state, step) {
         Standing::Moot
     } else if state.gates.contains_key(&step)
         || state.settled.contains_key(&step)
@@ -122,6 +120,12 @@ pub(super) fn standing(
             OnInterrupt::Ask | OnInterrupt::Fail => Standing::Undecided,
         }
     }
+}
+
+/// Whether the run is being ended, so that it doesn't matter any more how a step ended.
+pub(super) fn is_moot(plan: &Plan, state: &RunState, step: usize) -> bool {
+    Phase::of(&plan.steps[step]) == Phase::Main
+        && (state.cancel.is_some() || state.aborted.is_some() || state.unwinding)
 }
 
 /// Whether processes of an interrupted step still run.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use super::follow::{Phase, Standing, reason_held_back, standing};
+use super::follow::{Phase, Standing, is_moot, reason_held_back, standing};
 use super::input::Circumstances;
 use crate::event::{EventKind, Outcome};
 use crate::plan::{Action, Each, OnFailure, Plan, Step};
@@ -133,15 +133,22 @@ impl Admission {
     /// Whether a step may start as far as it is an item; it then counts as one that runs.
     pub(super) fn admits(&mut self, plan: &Plan, state: &RunState, step: usize) -> bool {
         let Some(group) = plan.steps[step].group else { return true };
+        // The last words of a called runbook wait for what is done again above them, too.
+        if plan.steps[step].cleanup && state.steps[step].status == Status::Pending {
+            let mut above = state.children(group).iter().filter(|child| !plan.steps[**child].cleanup);
+            return !above.any(|child| state.retrying.contains(child) || is_done_again(plan, state, *child));
+        }
+        self.admits_item(plan, state, step)
+    }
+
+    /// Whether there is a place for a step, where it is an item.
+    fn admits_item(&mut self, plan: &Plan, state: &RunState, step: usize) -> bool {
+        let Some(group) = plan.steps[step].group else { return true };
         // What has begun before has its place.
         if state.steps[step].status != Status::Pending {
             return true;
         }
-        let Action::Each(each) = &plan.steps[group].action else {
-            // The last words of a called runbook wait for retries above them, too.
-            return !plan.steps[step].cleanup
-                || !state.children(group).iter().any(|child| state.retrying.contains(child));
-        };
+        let Action::Each(each) = &plan.steps[group].action else { return true };
         let place = plan.steps[step].item.as_ref().map_or(0, |item| item.index);
         let (bound, free) = self.known.entry(group).or_insert_with(|| room(each, state, group));
         if place >= *bound || *free == 0 {
@@ -150,6 +157,11 @@ impl Admission {
         *free -= 1;
         true
     }
+}
+
+/// Whether it isn't known how a step ended, and it will be: nothing keeps it from being done again, or decided about.
+fn is_done_again(plan: &Plan, state: &RunState, step: usize) -> bool {
+    state.interrupted.contains(&step) && !is_moot(plan, state, step) && !is_held(plan, state, step)
 }
 
 /// How far items may start, and how many more at once.
@@ -172,13 +184,21 @@ fn room(each: &Each, state: &RunState, group: usize) -> (usize, u32) {
     (each.started_at_most(items.len(), is_over), each.max_parallel.saturating_sub(running))
 }
 
-/// Groups that had ended begin again around a step that goes on: that starts nothing by itself.
+/// Groups that had ended begin again around a step that goes on: that starts nothing by itself. An item waits until there is a place
+/// for it, unless nothing of it will start.
 pub(super) fn reopen(plan: &Plan, state: &RunState, _: &Circumstances<'_>) -> Vec<EventKind> {
     let again = |step: &&usize| {
         let known = &state.steps[**step];
         plan.steps[**step].is_container() && known.attempts > 0 && !known.fresh
     };
-    let reopened = state.ready_gates.iter().filter(again);
+    let mut again = state.ready_gates.iter().filter(again).peekable();
+    if again.peek().is_none() {
+        return Vec::new();
+    }
+    let halting = Halting::of(plan, state);
+    let mut admission = Admission::default();
+    let reopened =
+        again.filter(|step| halting.holds(plan, **step) || admission.admits_item(plan, state, **step));
     reopened.map(|&step| started(plan, state, step, None)).collect()
 }
 
@@ -277,9 +297,14 @@ pub(super) fn close(plan: &Plan, state: &RunState, circumstances: &Circumstances
         }
         let halting = halting.get_or_insert_with(|| Halting::of(plan, state));
         let waits = |child: &usize| {
-            (state.retrying.contains(child) && !halting.holds(plan, *child))
-                || (state.interrupted.contains(child)
-                    && standing(plan, state, *child, circumstances) != Standing::Moot)
+            let held = halting.holds(plan, *child);
+            let unknown = || match standing(plan, state, *child, circumstances) {
+                Standing::Moot => false,
+                // What is held is not done again.
+                Standing::Declared(_) => !held,
+                Standing::Looked | Standing::Undecided => true,
+            };
+            (state.retrying.contains(child) && !held) || (state.interrupted.contains(child) && unknown())
         };
         let unsettled = matches!(plan.steps[step].action, Action::Each(_)) && !state.itemized.contains(&step);
         if state.children(step).iter().any(waits) || (unsettled && !halting.holds(plan, step)) {
