@@ -44,6 +44,36 @@ fn items_that_begin_again_do_so_one_after_the_other() {
 }
 
 #[test]
+fn a_command_in_the_background_is_not_brought_up_for_items_that_wait() {
+    let body = vec![step("e", &[], approve())];
+    let mut desk = Desk::new(plan(vec![step("pf", &[], background()), step("e", &[0], each(2, 0, body))]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    desk.succeeds(0);
+    assert_eq!(ends(&mut desk, 0), ["background_ended pf", "run_parked"]);
+}
+
+fn undone_by(first: Action, inner: Vec<Step>) -> Plan {
+    let a = Step { undo: undo_by_call("a.undo", inner), ..step("a", &[], run()) };
+    let mut plan = plan(vec![step("pf", &[], first), a, step("b", &[1], run())]);
+    plan.rollback = Rollback::Auto;
+    plan.complete(0);
+    plan
+}
+
+#[test]
+fn a_command_in_the_background_is_not_brought_up_for_an_undo_that_waits_for_people() {
+    let mut desk = Desk::new(undone_by(background(), vec![step("a.undo.x", &[], approve())]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    desk.succeeds(0);
+    desk.succeeds(1);
+    let events = desk.fails(2);
+    assert_eq!(events.last().map(String::as_str), Some("gate_opened a.undo.x approve"), "{events:?}");
+    assert_eq!(ends(&mut desk, 0), ["background_ended pf", "run_parked"]);
+}
+
+#[test]
 fn the_last_words_of_a_called_runbook_wait_for_what_is_done_again() {
     let last = Step { cleanup: true, ..inside("c.z", &[], run()) };
     let mut desk = Desk::new(plan(vec![step("c", &[], call()), inside("c.a", &[], check()), last]));

@@ -43,12 +43,15 @@ pub(super) fn start(
         .filter(|step| is_due(state, **step, circumstances) && state.needs_are_met(**step));
     let mut others = again.chain(due.map(|&step| (step, None))).filter(|(step, _)| in_phase(step));
     let mut starting = Starting::new(plan, state, circumstances, wishes);
-    let lost =
-        || down(plan, state, phase).filter(|step| state.needs_are_met(*step) && !halting.holds(plan, *step));
+    // What was done is undone however the rest ended, and so is brought up what that may rely on.
+    let may = |step: &usize| phase == Phase::Undo || !halting.holds(plan, *step);
+    let lost = || down(plan, state, phase).filter(|step| state.needs_are_met(*step) && may(step));
     if lost().next().is_some() || !state.restarting.is_empty() {
         // Nothing starts before what it may rely on is up again; and nothing is
         // brought up that nothing will use.
-        if state.ready.iter().any(in_phase) || others.next().is_some() {
+        let mut admission = Admission::default();
+        let mut uses = |step: &&usize| in_phase(step) && admission.admits(plan, state, **step);
+        if state.ready.iter().any(|step| uses(&step)) || others.next().is_some() {
             for &step in state.restarting.iter().filter(|step| is_due(state, **step, circumstances)) {
                 starting.add(step, None);
             }
@@ -121,8 +124,7 @@ pub(super) fn start_in_undo(
     if !state.open.iter().any(in_undo) {
         return Vec::new();
     }
-    restart_backgrounds(plan, state, circumstances, wishes)
-        .unwrap_or_else(|| start(plan, state, Phase::Undo, halting, circumstances, wishes))
+    start(plan, state, Phase::Undo, halting, circumstances, wishes)
 }
 
 /// Starts the undo of a step.
