@@ -74,6 +74,23 @@ fn a_command_in_the_background_is_not_brought_up_for_an_undo_that_waits_for_peop
 }
 
 #[test]
+fn a_run_does_not_end_while_an_undo_brings_a_command_in_the_background_up() {
+    let mut desk = Desk::new(undone_by(
+        run(),
+        vec![step("a.undo.serve", &[], background()), step("a.undo.x", &[1], run())],
+    ));
+    desk.start();
+    desk.succeeds(0);
+    desk.succeeds(1);
+    desk.fails(2);
+    let [serve, x] = ["a.undo.serve", "a.undo.x"]
+        .map(|id| desk.state.index_of(&crate::plans::id(id)).expect("it is there"));
+    desk.succeeds(serve);
+    let events = desk.resumes(vec![(serve, Found::Unknown), (x, Found::NeverStarted)]);
+    assert_eq!(desk.state.outcome, None, "{events:?}");
+}
+
+#[test]
 fn the_last_words_of_a_called_runbook_wait_for_what_is_done_again() {
     let last = Step { cleanup: true, ..inside("c.z", &[], run()) };
     let mut desk = Desk::new(plan(vec![step("c", &[], call()), inside("c.a", &[], check()), last]));

@@ -293,7 +293,8 @@ impl RunState {
 
     /// Whether every step outside `finally` is over, or starts again and is one of these.
     pub(crate) fn main_is_over_but_for(&self, these: impl Fn(&usize) -> bool) -> bool {
-        let again = self.restarting.iter().filter(|step| !self.plan.steps[**step].finally && these(step));
+        let again =
+            self.restarting.iter().filter(|step| bucket(&self.plan.steps[**step]) == 0 && these(step));
         self.ended_count[0] + again.count() == self.step_count[0]
     }
 
