@@ -91,6 +91,45 @@ fn a_run_does_not_end_while_an_undo_brings_a_command_in_the_background_up() {
 }
 
 #[test]
+fn what_could_not_begin_does_not_begin_after_a_crash() {
+    let condition = Err("`when` is not a boolean".to_owned());
+    for (action, done) in
+        [(group(None), false), (each(1, 0, vec![step("g", &[], run())]), false), (run(), true)]
+    {
+        let g = Step {
+            when: (!done).then(|| "params.x".to_owned()),
+            done_when: done.then(|| Box::new(probe())),
+            ..step("g", &[], action)
+        };
+        let held = matches!(g.action, Action::Steps(_)).then(|| inside("g.a", &[], run()));
+        let mut desk = Desk::new(plan(std::iter::once(g).chain(held).collect()));
+        if !done {
+            desk.scripts[0].when = condition.clone();
+        }
+        let id = crate::plans::id("g");
+        if done {
+            let reason = Some("template: `steps.gone` is not defined".to_owned());
+            let looked = EventKind::DoneChecked { step: id.clone(), attempt: 0, done: None, reason };
+            desk.state.apply(desk.now, &looked).expect("legal");
+        }
+        let started = EventKind::StepStarted {
+            step: id,
+            attempt: 1,
+            command: None,
+            digest: None,
+            boot: None,
+            slot: None,
+            why: None,
+            until: None,
+        };
+        desk.state.apply(desk.now, &started).expect("legal");
+        let found = if done { vec![(0, Found::NeverStarted)] } else { Vec::new() };
+        let events = desk.resumes(found);
+        assert_eq!(events[..2], ["run_resumed", "step_finished g failed"], "{events:?}");
+    }
+}
+
+#[test]
 fn the_last_words_of_a_called_runbook_wait_for_what_is_done_again() {
     let last = Step { cleanup: true, ..inside("c.z", &[], run()) };
     let mut desk = Desk::new(plan(vec![step("c", &[], call()), inside("c.a", &[], check()), last]));

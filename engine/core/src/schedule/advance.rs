@@ -8,7 +8,7 @@ use super::guard::is_guarded;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
 use super::judge::judge;
 use super::start::{reissue, retry_delay};
-use super::structure::is_held;
+use super::structure::{is_held, never_began};
 use crate::event::{EventKind, Outcome};
 use crate::id::StepId;
 use crate::plan::{Action, Plan};
@@ -110,6 +110,8 @@ impl Deciding<'_, '_> {
                     self.cancelled(by, reason, rollback)?;
                 }
                 self.record([EventKind::RunResumed { by, host, version, rollback }])?;
+                let never_began = never_began(&self.state.plan, self.state, self.circumstances);
+                self.record(never_began)?;
                 self.record(guards)?;
                 let mut unstarted = Vec::new();
                 for (step, found) in found {

@@ -366,8 +366,8 @@ pub(super) fn reissue(
     }
 }
 
-/// A first attempt that was cut off may have been recorded because its `when`
-/// can't be evaluated, and not because it holds: its record went on to say so.
+/// A first attempt that was cut off may have been recorded because its `when`, or its `done_when`,
+/// can't be evaluated, and not because it is to run: its record went on to say so.
 ///
 /// # Errors
 /// What is wrong with the condition.
@@ -377,7 +377,16 @@ pub(super) fn cut_off_condition(
     index: usize,
     circumstances: &Circumstances<'_>,
 ) -> Result<(), String> {
-    if plan.steps[index].when.is_none() || state.steps[index].attempts_in_round > 1 {
+    let known = &state.steps[index];
+    if known.attempts_in_round > 1 {
+        return Ok(());
+    }
+    let looked = known.done_checked.as_ref().filter(|checked| checked.done.is_none());
+    let unlooked = looked.and_then(|checked| checked.reason.as_deref());
+    if let Some(error) = unlooked.and_then(|reason| reason.strip_prefix("template: ")) {
+        return Err(error.to_owned());
+    }
+    if plan.steps[index].when.is_none() {
         return Ok(());
     }
     circumstances.renderer.when(plan, state, index).map(|_| ())

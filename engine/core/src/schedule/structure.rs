@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 
 use super::follow::{Phase, Standing, is_moot, reason_held_back, standing};
 use super::input::Circumstances;
+use super::start::{cut_off_condition, not_started};
 use crate::event::{EventKind, Outcome};
 use crate::plan::{Action, Each, OnFailure, Plan, Step};
 use crate::state::{RunState, Status};
@@ -200,6 +201,25 @@ pub(super) fn reopen(plan: &Plan, state: &RunState, _: &Circumstances<'_>) -> Ve
     let reopened =
         again.filter(|step| halting.holds(plan, **step) || admission.admits_item(plan, state, **step));
     reopened.map(|&step| started(plan, state, step, None)).collect()
+}
+
+/// Groups, calls and steps with items that a crash cut off when nothing in them had begun, and whose beginning was only recorded
+/// because they can't begin: their end.
+pub(super) fn never_began(
+    plan: &Plan,
+    state: &RunState,
+    circumstances: &Circumstances<'_>,
+) -> Vec<EventKind> {
+    let untouched = |step: &&usize| {
+        let mut children = state.children(**step).iter();
+        !state.itemized.contains(*step) && children.all(|child| state.steps[*child].status == Status::Pending)
+    };
+    let cut_off = state.open.iter().filter(untouched).filter_map(|&step| {
+        let error = cut_off_condition(plan, state, step, circumstances).err()?;
+        let attempt = state.steps[step].attempts;
+        Some(not_started(&plan.steps[step], attempt, &format!("template: {error}")))
+    });
+    cut_off.collect()
 }
 
 /// The record that a group, call or step with items begins.
