@@ -130,6 +130,14 @@ fn what_could_not_begin_does_not_begin_after_a_crash() {
 }
 
 #[test]
+fn what_is_asked_about_keeps_its_group_from_ending() {
+    let a = Step { on_failure: OnFailure::Ask, ..inside("g.a", &[], run()) };
+    let mut desk = Desk::new(plan(vec![step("g", &[], group(None)), a]));
+    desk.start();
+    assert_eq!(desk.fails(1), ["step_finished g.a failed", "gate_opened g.a failure"]);
+}
+
+#[test]
 fn the_last_words_of_a_called_runbook_wait_for_what_is_done_again() {
     let last = Step { cleanup: true, ..inside("c.z", &[], run()) };
     let mut desk = Desk::new(plan(vec![step("c", &[], call()), inside("c.a", &[], check()), last]));

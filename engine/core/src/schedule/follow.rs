@@ -172,17 +172,9 @@ pub(super) fn follow(
     {
         return Follow::default();
     }
-    for rule in [
-        settle,
-        bring_up,
-        gate::outdated,
-        arrived,
-        ask_about_interrupted,
-        reopen,
-        settle_items,
-        pass_on,
-        close,
-    ] {
+    for rule in
+        [settle, bring_up, gate::outdated, arrived, ask_about_interrupted, reopen, settle_items, pass_on]
+    {
         let events = rule(plan, state, circumstances);
         if !events.is_empty() {
             return events.into();
@@ -191,6 +183,11 @@ pub(super) fn follow(
     let asked = ask_about_failures(plan, state, attendance);
     if !asked.is_empty() {
         return asked.into();
+    }
+    // What is asked about keeps what it is in from ending.
+    let closed = close(plan, state, circumstances);
+    if !closed.is_empty() {
+        return closed.into();
     }
     let undecided =
         state.interrupted.iter().any(|step| standing(plan, state, *step, circumstances).is_open());
