@@ -163,3 +163,18 @@ fn a_group_ends_around_what_a_failure_keeps_from_being_done_again() {
     );
 }
 
+#[test]
+fn what_was_blocked_in_a_group_is_blocked_after_a_resume() {
+    let g = Step { on_failure: OnFailure::Continue, ..step("g", &[], group(None)) };
+    let mut desk = Desk::new(plan(vec![
+        g,
+        inside("g.a", &[], run()),
+        inside("g.b", &[1], run()),
+        step("c", &[0], approve()),
+    ]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    desk.fails(1);
+    assert_eq!(desk.resumes(Vec::new()), ["run_resumed", "step_blocked g.b by g.a", "run_parked"]);
+}
+

@@ -285,6 +285,7 @@ pub(super) fn pass_on(plan: &Plan, state: &RunState, _: &Circumstances<'_>) -> V
     for &container in &state.abandoned {
         let Some(outcome) = state.steps[container].outcome() else { continue };
         let id = &plan.steps[container].id;
+        let mut blocked: BTreeMap<usize, usize> = BTreeMap::new();
         for &child in state.children(container) {
             let step = plan.steps[child].id.clone();
             match (&state.steps[child].status, outcome) {
@@ -298,13 +299,34 @@ pub(super) fn pass_on(plan: &Plan, state: &RunState, _: &Circumstances<'_>) -> V
                     events.push(EventKind::StepBlocked { step, needs: needs.unwrap_or_else(|| id.clone()) });
                 }
                 (Status::Pending | Status::Delayed { .. }, _) => {
-                    events.push(EventKind::StepCancelled { step, reason: format!("{id} has ended") });
+                    // What was blocked before a resume is blocked after it.
+                    let culprit = blocking(plan, state, child, &blocked);
+                    events.push(match culprit.filter(|_| state.steps[child].status == Status::Pending) {
+                        Some(culprit) => {
+                            blocked.insert(child, culprit);
+                            EventKind::StepBlocked { step, needs: plan.steps[culprit].id.clone() }
+                        }
+                        None => EventKind::StepCancelled { step, reason: format!("{id} has ended") },
+                    });
                 }
                 (Status::Running(_) | Status::Ended(_), _) => {}
             }
         }
     }
     events
+}
+
+/// What keeps a step from ever starting, where that is something it needs: itself, or what that was blocked by.
+fn blocking(plan: &Plan, state: &RunState, step: usize, blocked: &BTreeMap<usize, usize>) -> Option<usize> {
+    let needed = plan.steps[step].needs.iter().find(|need| match state.steps[**need].status {
+        Status::Ended(Outcome::Failed) => plan.steps[**need].on_failure.stops(),
+        Status::Ended(Outcome::Rejected | Outcome::Blocked | Outcome::Interrupted) => true,
+        Status::Ended(Outcome::Succeeded | Outcome::Skipped | Outcome::Cancelled)
+        | Status::Pending
+        | Status::Running(_)
+        | Status::Delayed { .. } => blocked.contains_key(*need),
+    });
+    needed.copied()
 }
 
 /// Ends each group, call and step with items of which all is over.
@@ -495,16 +517,9 @@ pub(super) fn hold_back(
             deferred.insert(index);
             continue;
         }
-        let needed = step.needs.iter().find(|need| match state.steps[**need].status {
-            Status::Ended(Outcome::Failed) => plan.steps[**need].on_failure.stops(),
-            Status::Ended(Outcome::Rejected | Outcome::Blocked | Outcome::Interrupted) => true,
-            Status::Ended(Outcome::Succeeded | Outcome::Skipped | Outcome::Cancelled)
-            | Status::Pending
-            | Status::Running(_)
-            | Status::Delayed { .. } => blocked.contains_key(*need),
-        });
+        let needed = blocking(plan, state, index, &blocked);
         let around = step.group.and_then(|group| blocked.get(&group));
-        events.push(match needed.or(around).copied() {
+        events.push(match needed.or(around.copied()) {
             Some(culprit) => {
                 blocked.insert(index, culprit);
                 EventKind::StepBlocked { step: step.id.clone(), needs: plan.steps[culprit].id.clone() }
