@@ -164,6 +164,27 @@ fn a_group_ends_around_what_a_failure_keeps_from_being_done_again() {
 }
 
 #[test]
+fn a_command_in_the_background_is_there_once_however_often_its_group_is_repeated() {
+    let mut desk = Desk::new(plan(vec![
+        step("g", &[], group(Some(2))),
+        inside("g.serve", &[], background()),
+        inside("g.a", &[1], run()),
+    ]));
+    desk.start();
+    desk.succeeds(1);
+    assert_eq!(
+        desk.succeeds(2),
+        [
+            "step_finished g.a succeeded",
+            "step_finished g failed",
+            "retry_scheduled g 0",
+            "step_started g 2",
+            "step_started g.a 2"
+        ]
+    );
+}
+
+#[test]
 fn what_was_blocked_in_a_group_is_blocked_after_a_resume() {
     let g = Step { on_failure: OnFailure::Continue, ..step("g", &[], group(None)) };
     let mut desk = Desk::new(plan(vec![

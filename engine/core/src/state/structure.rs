@@ -199,6 +199,10 @@ impl RunState {
     pub(super) fn begin_round(&mut self, plan: &Plan, i: usize, round: u32) {
         for place in 0..self.structure.children[i].len() {
             let child = self.structure.children[i][place];
+            // A command in the background lives on, or is brought up again where something needs it: there is one of it.
+            if self.backgrounds.contains(&child) || self.lost.contains(&child) {
+                continue;
+            }
             self.begin_round(plan, child, round);
             let step = &mut self.steps[child];
             step.fresh = true;
