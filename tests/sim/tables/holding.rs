@@ -199,3 +199,23 @@ fn what_was_blocked_in_a_group_is_blocked_after_a_resume() {
     assert_eq!(desk.resumes(Vec::new()), ["run_resumed", "step_blocked g.b by g.a", "run_parked"]);
 }
 
+#[test]
+fn an_approval_in_an_undo_is_asked_again_when_what_it_is_about_changes() {
+    let mut desk = Desk::new(undone_by(run(), vec![step("a.undo.x", &[], approve())]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    desk.succeeds(0);
+    desk.succeeds(1);
+    desk.fails(2);
+    let changed = vec![(1, "deploy.sh".to_owned(), Some("ab".to_owned()))];
+    assert_eq!(
+        desk.resumes_with(Vec::new(), changed, Vec::new(), Vec::new()),
+        [
+            "run_resumed",
+            "input_changed a",
+            "gate_closed a.undo.x void",
+            "gate_opened a.undo.x approve",
+            "run_parked"
+        ]
+    );
+}

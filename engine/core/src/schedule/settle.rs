@@ -58,8 +58,13 @@ pub(super) fn settle(plan: &Plan, state: &RunState, circumstances: &Circumstance
 pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
     let mut events = Vec::new();
     let main_goes_on = phase(plan, state, circumstances.attendance, circumstances) == Phase::Main;
+    // What undoes a step and has begun goes on, whatever the rest came to.
+    let undoes = |step: usize| {
+        let open = |around: usize| plan.steps[around].undoes().is_some() && state.open.contains(&around);
+        plan.steps[step].is_added() && plan.containers_of(step).any(open)
+    };
     for (&step, why) in &state.void_due {
-        if main_goes_on || plan.steps[step].finally {
+        if main_goes_on || plan.steps[step].finally || undoes(step) {
             let step = plan.steps[step].id.clone();
             events.push(EventKind::GateClosed { step, result: "void".into(), reason: Some(why.clone()) });
         }
