@@ -3,17 +3,17 @@
 use std::fmt;
 
 use proptest::prelude::*;
-use runbook_core::duration::Duration;
-use runbook_core::plan::{Action, OnExpiry, OnFailure, OnInterrupt, Plan, Rollback, Step};
+use runbook_core::plan::{Action, Batch, Each, OnFailure, OnInterrupt, Plan, Rollback, Step};
 
 use crate::plans;
-use crate::world::{Dice, Ending, Reply, Script};
+use crate::sketch::{Draft, Holds, Rate, Settings, Sketch};
+use crate::world::{Ending, Reply, Script, Scripts};
 
 /// A plan, its world and the seed of everything that is left to chance.
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) plan: Plan,
-    pub(crate) scripts: Vec<Script>,
+    pub(crate) scripts: Scripts,
     pub(crate) attended: bool,
     pub(crate) seed: u64,
 }
@@ -26,19 +26,69 @@ impl fmt::Debug for Case {
             "max_parallel {}, attended {}, seed {}",
             self.plan.max_parallel, self.attended, self.seed
         )?;
-        for (step, script) in self.plan.steps.iter().zip(&self.scripts) {
-            let background = if step.action.is_background() { "background " } else { "" };
-            let finally = if step.finally { " finally" } else { "" };
+        let declared = self.plan.declared();
+        declared.into_iter().try_for_each(|(index, step)| self.tell(f, &self.plan, index, step, 1))
+    }
+}
+
+impl Case {
+    fn tell(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        plan: &Plan,
+        index: usize,
+        step: &Step,
+        depth: usize,
+    ) -> fmt::Result {
+        let inside =
+            |group: &usize| std::iter::successors(Some(*group), |group| plan.steps[*group].group).count();
+        let depth = depth + step.group.as_ref().map_or(0, inside);
+        let background = if step.action.is_background() { "background " } else { "" };
+        let finally = if step.finally { " finally" } else { "" };
+        let cleanup = if step.cleanup { " cleanup" } else { "" };
+        let what = match &step.action {
+            Action::Steps(group) => {
+                format!("group repeat {:?}", group.repeat.as_ref().map(|again| again.times))
+            }
+            Action::Call(_) => "call".to_owned(),
+            Action::Each(each) => {
+                let Each { items, max_parallel, max_failures, batches, .. } = &**each;
+                format!("each {items:?} {max_parallel} at a time, {max_failures} may fail, {batches:?}")
+            }
+            action => action.kind().to_owned(),
+        };
+        writeln!(
+            f,
+            "{:depth$}#{index} {} {background}{what} needs {:?}{finally}{cleanup} {:?} {:?} retry {:?} done_when {} {:?}",
+            "",
+            step.id,
+            step.needs,
+            step.on_failure,
+            step.on_interrupt,
+            step.retry.as_ref().map(|retry| (retry.times, &retry.exit_codes)),
+            step.done_when.is_some(),
+            self.scripts.of(plan, index),
+            depth = 2 * depth,
+        )?;
+        let (body, undo) = match (&step.action, &step.undo) {
+            (Action::Each(each), undo) => (each.body.as_slice(), undo),
+            (_, undo) => (&[][..], undo),
+        };
+        if let Some(undo) = undo {
             writeln!(
                 f,
-                "  {} {background}{} needs {:?}{finally} {:?} {:?} retry {:?} {script:?}",
-                step.id,
-                step.action.kind(),
-                step.needs,
-                step.on_failure,
-                step.on_interrupt,
-                step.retry.as_ref().map(|retry| (retry.times, &retry.exit_codes)),
+                "{:depth$}undo {} always {}",
+                "",
+                undo.action.kind(),
+                undo.always,
+                depth = 2 * depth
             )?;
+        }
+        for steps in [body, undo.as_ref().map_or(&[][..], |undo| &undo.steps)] {
+            let plan = Plan { steps: steps.to_vec(), ..plan.clone() };
+            for (index, step) in plan.steps.iter().enumerate() {
+                self.tell(f, &plan, index, step, depth + 1)?;
+            }
         }
         Ok(())
     }
@@ -88,20 +138,26 @@ fn script() -> impl Strategy<Value = Script> {
         1 => Just("failed"),
         1 => Just("abort"),
     ];
-    let done = prop_oneof![6 => Just(Some(false)), 2 => Just(Some(true)), 1 => Just(None)];
-    (endings(), reply, when, prop::bool::weighted(0.97), done, decision).prop_map(
-        |(endings, reply, when, renders, done, decision)| Script {
+    let done = prop_oneof![
+        6 => Just((Some(false), "connection refused")),
+        2 => Just((Some(true), "connection refused")),
+        1 => Just((None, "connection refused")),
+        1 => Just((None, "template: `steps.gone` is not defined")),
+    ];
+    (endings(), reply, when, prop::bool::weighted(0.03), done, decision).prop_map(
+        |(endings, reply, when, fails, (done, unknown), decision)| Script {
             endings,
             reply,
             when,
-            renders,
+            renders: !fails,
             done,
+            unknown,
             decision,
         },
     )
 }
 
-fn settings() -> impl Strategy<Value = (OnFailure, OnInterrupt, Option<(u32, bool)>)> {
+fn settings() -> impl Strategy<Value = Settings> {
     (
         prop_oneof![
             4 => Just(OnFailure::Stop),
@@ -115,21 +171,68 @@ fn settings() -> impl Strategy<Value = (OnFailure, OnInterrupt, Option<(u32, boo
     )
 }
 
-type Draft =
-    (Action, Script, (OnFailure, OnInterrupt, Option<(u32, bool)>), Option<Vec<prop::sample::Index>>, u8);
-
-fn draft() -> impl Strategy<Value = Draft> {
+/// A step that holds `depth` levels of steps at most.
+fn draft(depth: u32) -> BoxedStrategy<Draft> {
     let needs = prop_oneof![
         2 => Just(None),
         3 => proptest::collection::vec(any::<prop::sample::Index>(), 0..4).prop_map(Some),
     ];
-    (action(), script(), settings(), needs, 0_u8..8)
+    let undoes = prop_oneof![
+        7 => Just(None),
+        1 => (list(0, 1..=2), list(0, 0..=1)).prop_map(Some),
+    ];
+    (action(), script(), settings(), needs, 0_u8..8, holds(depth), undoes)
+        .prop_map(|(action, script, settings, needs, spice, holds, undoes)| Draft {
+            action,
+            script,
+            settings,
+            needs,
+            spice,
+            holds,
+            undoes,
+        })
+        .boxed()
 }
 
-/// Plans of so many steps, a few of the last ones under `finally`.
+fn list(depth: u32, steps: std::ops::RangeInclusive<usize>) -> BoxedStrategy<Vec<Draft>> {
+    if depth == 0 {
+        // The steps of a runbook that undoes have no undo, and so hold nothing that goes deeper.
+        let leaf = (action(), script(), settings(), 0_u8..8).prop_map(|(action, script, settings, spice)| {
+            Draft { action, script, settings, needs: None, spice, holds: Holds::Nothing, undoes: None }
+        });
+        return proptest::collection::vec(leaf, steps).boxed();
+    }
+    proptest::collection::vec(draft(depth - 1), steps).boxed()
+}
+
+fn holds(depth: u32) -> BoxedStrategy<Holds> {
+    if depth == 0 {
+        return Just(Holds::Nothing).boxed();
+    }
+    let repeat = prop_oneof![2 => Just(None), 1 => (1_u32..=3).prop_map(Some)];
+    let batch = prop_oneof![(1_u32..=3).prop_map(Batch::Count), (1_u8..=100).prop_map(Batch::Percent)];
+    let rate = (0_usize..=4, 1_u32..=3, 0_u32..=2, proptest::collection::vec(batch, 0..=2));
+    let rate = rate.prop_map(|(items, max_parallel, max_failures, batches)| Rate {
+        items,
+        max_parallel,
+        max_failures,
+        batches,
+    });
+    prop_oneof![
+        6 => Just(Holds::Nothing),
+        1 => (list(depth, 1..=3), repeat).prop_map(|(steps, repeat)| Holds::Group(steps, repeat)),
+        1 => (list(depth, 1..=2), list(depth, 0..=2)).prop_map(|(steps, last)| Holds::Call(steps, last)),
+        1 => (draft(depth - 1), rate).prop_map(|(step, rate)| Holds::Each(Box::new(step), rate)),
+    ]
+    .boxed()
+}
+
+/// Plans of so many steps and those that they hold, a few of the last ones under `finally`.
 pub(crate) fn cases(steps: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = Case> {
+    let flat = proptest::collection::vec(draft(0), steps.clone());
+    let deep = proptest::collection::vec(draft(2), (steps.start() / 2).max(2)..=steps.end() / 2);
     (
-        proptest::collection::vec(draft(), steps),
+        prop_oneof![1 => flat, 2 => deep],
         0_usize..4,
         prop_oneof![Just(1_u32), Just(2), Just(16)],
         any::<bool>(),
@@ -137,73 +240,12 @@ pub(crate) fn cases(steps: std::ops::RangeInclusive<usize>) -> impl Strategy<Val
     )
         .prop_map(|(drafts, finally, max_parallel, attended, seed)| {
             let main = drafts.len().saturating_sub(finally).max(1);
-            let (steps, scripts) = drafts
-                .into_iter()
-                .enumerate()
-                .map(|(index, draft)| build(index, main, draft))
-                .unzip::<_, _, Vec<Step>, Vec<Script>>();
+            let (steps, scripts) = Sketch::new(seed).of_run(drafts, main);
             let mut plan = plans::plan(steps);
             plan.max_parallel = max_parallel;
             plan.rollback =
                 [Rollback::Auto, Rollback::Ask, Rollback::Manual][usize::try_from(seed % 3).unwrap_or(0)];
             plan.complete(0);
-            let scripts = with_undos(&plan, scripts, seed);
-            Case { plan, scripts, attended, seed }
+            Case { plan, scripts: Scripts::named(scripts, seed), attended, seed }
         })
-}
-
-fn build(index: usize, main: usize, draft: Draft) -> (Step, Script) {
-    let (action, mut script, (on_failure, on_interrupt, retry), needs, spice) = draft;
-    let finally = index >= main;
-    // The steps of `finally` wait for each other alone.
-    let before: Vec<usize> = if finally { (main..index).collect() } else { (0..index).collect() };
-    let mut needed = match needs {
-        None => before,
-        Some(_) if before.is_empty() => Vec::new(),
-        Some(picks) => picks.iter().map(|pick| before[pick.index(before.len())]).collect(),
-    };
-    needed.sort_unstable();
-    needed.dedup();
-    let mut step = plans::step(&format!("s{index}"), &needed, action);
-    step.finally = finally;
-    if !finally && step.action.question().is_none() && spice < 5 {
-        let undo = if spice == 0 { plans::manual(&[]) } else { plans::run() };
-        step.undo = plans::undo(undo, spice % 2 == 0);
-    }
-    if spice >= 5 && !matches!(step.action, Action::Approve(_)) {
-        step.done_when = Some(Box::new(plans::probe()));
-    }
-    step.when = (script.when != Ok(true)).then(|| "params.x".to_owned());
-    if step.action.question().is_none() {
-        step.retry = retry.map(|(times, by_code)| plans::retry(times, if by_code { &[75] } else { &[] }));
-        step.on_failure = on_failure;
-        step.on_interrupt = on_interrupt;
-        // A server that fails to come up is started again in vain; one that is up stays so.
-        if step.action.is_background() {
-            script.endings.push(Ending::Success);
-        }
-    }
-    // Only where nobody ever answers: else it would depend on the clock how a run ends.
-    if script.reply == Reply::Silence {
-        let on_expiry = if spice % 2 == 0 { OnExpiry::Reject } else { OnExpiry::Fail };
-        if let Action::Approve(question) | Action::Manual(question) = &mut step.action {
-            question.expires = Some(Duration::from_secs(600));
-            question.on_expiry = on_expiry;
-        }
-    }
-    (step, script)
-}
-
-/// The world of what undoes the steps: some of it fails at first, and some for good.
-fn with_undos(plan: &Plan, mut scripts: Vec<Script>, seed: u64) -> Vec<Script> {
-    let mut dice = Dice(seed ^ 0x0dd);
-    while scripts.len() < plan.steps.len() {
-        let endings = match dice.roll(6) {
-            0 => vec![Ending::Exit(1), Ending::Success],
-            1 => vec![Ending::Exit(1)],
-            _ => vec![Ending::Success],
-        };
-        scripts.push(Script { endings, ..Script::default() });
-    }
-    scripts
 }

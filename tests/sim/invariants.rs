@@ -1,50 +1,64 @@
 //! What must hold of every record, judged from the events alone and in other
 //! words than the scheduler's own.
 
+use std::sync::Arc;
+
 use runbook_core::event::{EventKind, Gate, Outcome};
 use runbook_core::plan::{Action, OnInterrupt, Plan};
 
+use crate::holding::is_last_words;
 use crate::unwinding::Unwinding;
 
 /// What the events so far say of one step.
 #[derive(Debug, Clone, Default)]
-struct Seen {
-    started: u32,
+pub(crate) struct Seen {
+    pub(crate) started: u32,
     finished: u32,
-    running: bool,
-    delayed: bool,
-    outcome: Option<Outcome>,
-    gate: Option<(Gate, Vec<String>)>,
+    pub(crate) running: bool,
+    pub(crate) delayed: bool,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) gate: Option<(Gate, Vec<String>)>,
     closed_with: Option<String>,
     /// It is over for good in this life of the run: nothing about it is open.
-    skip_pending: bool,
-    background_lives: bool,
+    pub(crate) skip_pending: bool,
+    pub(crate) background_lives: bool,
     /// A background command that was ready once: what starts it again is what needs it.
-    was_ready: bool,
-    never_started: bool,
+    pub(crate) was_ready: bool,
+    pub(crate) never_started: bool,
     /// A stop of the run ended it while it ran.
-    cut_off: bool,
+    pub(crate) cut_off: bool,
     /// A person lets it run again from here on.
     is_rewound: bool,
     /// What `done_when` said since it last started.
-    done: Option<Option<bool>>,
+    pub(crate) done: Option<Option<bool>>,
+    /// It has started since all around it began, or began anew.
+    pub(crate) was_tried: bool,
+    /// What holds it has begun anew since it last started.
+    pub(crate) again_with: bool,
+    /// It holds others, and is done again with all of them.
+    pub(crate) is_whole_again: bool,
+    /// Its items are settled.
+    pub(crate) has_items: bool,
 }
 
 /// The events so far.
 #[derive(Debug, Clone)]
 pub(crate) struct Watch {
-    steps: Vec<Seen>,
+    pub(crate) steps: Vec<Seen>,
+    /// The plan as it was before the event in hand.
+    plan: Arc<Plan>,
     created: bool,
     asleep: bool,
     ended: bool,
-    ending: bool,
+    pub(crate) ending: bool,
     background_failed: bool,
     pub(crate) unwinding: Unwinding,
 }
 
 impl Watch {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Arc<Plan>) -> Self {
         Self {
+            plan: Arc::clone(plan),
             steps: vec![Seen::default(); plan.steps.len()],
             created: false,
             asleep: false,
@@ -81,7 +95,12 @@ impl Watch {
     /// # Panics
     /// Where it breaks a promise.
     #[track_caller]
-    pub(crate) fn see(&mut self, plan: &Plan, kind: &EventKind) {
+    pub(crate) fn see(&mut self, plan: &Arc<Plan>, kind: &EventKind) {
+        let before = std::mem::replace(&mut self.plan, Arc::clone(plan));
+        if matches!(kind, EventKind::RunAdopted { .. }) {
+            self.adopt(&before, plan);
+        }
+        self.steps.resize(plan.steps.len(), Seen::default());
         if self.sees_undo(plan, kind) {
             return;
         }
@@ -102,8 +121,14 @@ impl Watch {
                 }
             }
             (EventKind::RunFinished { .. }, _) => self.run_finished(plan),
+            (EventKind::Items { .. }, Some(i)) => {
+                assert!(self.steps[i].running && !self.steps[i].has_items, "{kind:?}: it waits for none");
+                self.steps[i].has_items = true;
+            }
             (EventKind::StepStarted { attempt, why, .. }, Some(i)) => {
                 self.may_start(plan, i);
+                self.is_let_start(plan, i);
+                self.begins_to_hold(plan, i, why.as_deref());
                 let step = &mut self.steps[i];
                 assert_eq!(*attempt, step.started + 1, "{kind:?}: attempts are counted without gaps");
                 assert_eq!(step.started, step.finished, "{kind:?}: the attempt before is not over");
@@ -119,6 +144,8 @@ impl Watch {
                 step.done = None;
                 step.started += 1;
                 step.running = true;
+                step.was_tried = true;
+                step.again_with = false;
                 step.delayed = false;
                 step.outcome = None;
                 step.closed_with = None;
@@ -134,6 +161,7 @@ impl Watch {
                 }
             }
             (EventKind::StepFinished { attempt, outcome, reason, .. }, Some(i)) => {
+                self.ends_to_hold(plan, i, *outcome, reason.as_deref());
                 let step = &mut self.steps[i];
                 assert!(step.running && *attempt == step.started, "{kind:?}: it doesn't run");
                 assert!(step.gate.is_none(), "{kind:?}: its question is open");
@@ -185,6 +213,9 @@ impl Watch {
                 assert!(!self.asleep && !self.ended, "{kind:?}: nobody carries the run on");
                 assert!(self.steps[i].gate.is_none(), "{kind:?}: it is open already");
                 self.steps[i].gate = Some((*gate, Vec::new()));
+                if matches!(gate, Gate::Failure | Gate::Interrupted) {
+                    self.goes_on_inside(plan, i);
+                }
             }
             (EventKind::GateAnswered { .. }, Some(i))
                 if matches!(plan.steps[i].action, Action::Wait(_)) && self.steps[i].gate.is_none() =>
@@ -218,12 +249,13 @@ impl Watch {
             self.ending = false;
             self.background_failed = false;
         }
-        for step in &mut self.steps {
-            if step.cut_off && !self.ending {
+        for (step, declared) in self.steps.iter_mut().zip(&plan.steps) {
+            let added = declared.is_added();
+            if step.cut_off && (!self.ending || added) {
                 step.cut_off = false;
                 step.outcome = Some(Outcome::Interrupted);
             }
-            if matches!(step.outcome, Some(Outcome::Blocked | Outcome::Cancelled)) && !self.ending {
+            if matches!(step.outcome, Some(Outcome::Blocked | Outcome::Cancelled)) && !self.ending && !added {
                 step.outcome = None;
             }
         }
@@ -234,9 +266,17 @@ impl Watch {
         let step = &mut self.steps[i];
         assert!(!step.running && step.gate.is_none(), "{} runs again while it runs", plan.steps[i].id);
         assert!(!step.background_lives, "{} starts again while it lives", plan.steps[i].id);
-        let (started, finished) = (step.started, step.finished);
-        *step = Seen { started, finished, is_rewound: true, ..Seen::default() };
+        let Seen { started, finished, has_items, .. } = *step;
+        *step = Seen {
+            started,
+            finished,
+            has_items,
+            is_rewound: true,
+            is_whole_again: plan.steps[i].is_container(),
+            ..Seen::default()
+        };
         self.unwinding.rewound(i);
+        self.goes_on_inside(plan, i);
     }
 
     fn end_without(&mut self, i: usize, outcome: Outcome) {
@@ -256,6 +296,7 @@ impl Watch {
             assert!(matches!(plan.steps[i].action, Action::Approve(_)));
             assert_eq!(step.outcome, Some(Outcome::Succeeded));
             step.outcome = None;
+            self.goes_on_inside(plan, i);
             return;
         };
         let said = answers.iter().any(|answer| answer == result);
@@ -267,7 +308,10 @@ impl Watch {
             "step {i}: {gate} closed as {result}, and the answers are {answers:?}"
         );
         match (gate, result) {
-            (Gate::Failure | Gate::Interrupted, "retry") => step.outcome = None,
+            (Gate::Failure | Gate::Interrupted, "retry") => {
+                step.outcome = None;
+                step.is_whole_again = plan.steps[i].is_container();
+            }
             (Gate::Failure | Gate::Interrupted, "done") => {
                 step.outcome = Some(Outcome::Succeeded);
                 self.unwinding.ended(i);
@@ -279,7 +323,11 @@ impl Watch {
             (Gate::Failure | Gate::Interrupted, "skip") => step.skip_pending = true,
             (Gate::Failure | Gate::Interrupted, "abort") => {
                 step.outcome = Some(Outcome::Failed);
-                self.ending = true;
+                if plan.steps[i].is_added() {
+                    self.unwinding.gives_up();
+                } else {
+                    self.ending = true;
+                }
             }
             (Gate::Interrupted, "failed") => step.outcome = Some(Outcome::Failed),
             _ => step.closed_with = Some(result.to_owned()),
@@ -303,13 +351,17 @@ impl Watch {
             self.undoing_is_over();
             self.unwinding.finally_begins();
         }
-        assert!(self.created && !self.asleep && !self.ended, "{} starts in a run that rests", step.id);
+        let rests = self.asleep && !step.is_container();
+        assert!(self.created && !rests && !self.ended, "{} starts in a run that rests", step.id);
         for need in &step.needs {
             assert!(self.passed(plan, *need), "{} starts before {}", step.id, plan.steps[*need].id);
         }
         let restarts = self.steps[i].was_ready;
+        // What only holds others begins again around one of them that goes on.
+        let reopens = step.is_container() && self.steps[i].started > 0;
         assert!(
-            self.steps[i].outcome != Some(Outcome::Succeeded)
+            reopens
+                || self.steps[i].outcome != Some(Outcome::Succeeded)
                 || (restarts && !self.steps[i].background_lives),
             "{} has succeeded and starts again",
             step.id
@@ -329,25 +381,28 @@ impl Watch {
                 || plan.steps[j].action.is_repeatable()
                 || plan.steps[j].action.is_background()
                 || plan.steps[j].on_interrupt == OnInterrupt::Rerun;
-            let moot = self.ending && !plan.steps[j].finally;
+            let moot = self.ending && !plan.steps[j].finally && !plan.steps[j].is_added();
             let unresolved = other.outcome == Some(Outcome::Interrupted)
                 && (other.gate.is_some() || other.skip_pending || !declared)
                 && !moot;
-            assert!(!unresolved, "{} starts while {} is unresolved", step.id, plan.steps[j].id);
+            assert!(!unresolved || reopens, "{} starts while {} is unresolved", step.id, plan.steps[j].id);
             if step.finally && !plan.steps[j].finally && !plan.steps[j].is_added() {
                 let over = other.outcome.is_some() && other.gate.is_none() && !other.running;
-                assert!(over, "{} starts before {} is over", step.id, plan.steps[j].id);
-            }
-            if step.finally == plan.steps[j].finally {
-                let stops = match other.outcome {
-                    Some(Outcome::Rejected) => true,
-                    Some(Outcome::Failed) => plan.steps[j].on_failure.stops() && other.gate.is_none(),
-                    _ => false,
-                };
-                assert!(!stops || for_finally, "{} starts after {} did not pass", step.id, plan.steps[j].id);
+                assert!(over || reopens, "{} starts before {} is over", step.id, plan.steps[j].id);
             }
         }
-        let ends = self.ending || self.background_failed;
+        if let Some(culprit) = self.stopped_by(plan, i) {
+            assert!(
+                for_finally || reopens,
+                "{} starts after {} did not pass",
+                step.id,
+                plan.steps[culprit].id
+            );
+        }
+        let ends = (self.ending || self.background_failed)
+            && !step.is_added()
+            && !is_last_words(plan, i)
+            && !reopens;
         assert!(step.finally || !ends || for_finally, "{} starts in a run that is being ended", step.id);
     }
 
@@ -355,7 +410,17 @@ impl Watch {
     fn why_holds(&self, plan: &Plan, i: usize, why: &str) {
         let (step, seen) = (&plan.steps[i], &self.steps[i]);
         let interrupted = seen.outcome == Some(Outcome::Interrupted);
-        let holds = if why.starts_with("retry ") {
+        let around = |wanted: fn(&Action) -> bool| {
+            plan.containers_of(i).any(|group| wanted(&plan.steps[group].action))
+        };
+        let repeated = |action: &Action| matches!(action, Action::Steps(group) if group.repeat.is_some());
+        let holds = if why.starts_with("round ") && why.contains(" of ") {
+            repeated(&step.action) && seen.delayed
+        } else if why.starts_with("round ") {
+            seen.again_with || around(repeated)
+        } else if matches!(why, "a step inside goes on" | "an approval inside is asked again") {
+            step.is_container()
+        } else if why.starts_with("retry ") {
             seen.delayed && step.retry.is_some()
         } else if why == "on_interrupt: rerun" {
             interrupted && step.on_interrupt == OnInterrupt::Rerun
@@ -370,7 +435,9 @@ impl Watch {
         } else if why.starts_with("answered retry by") || why.starts_with("resume --retry by") {
             seen.outcome.is_none()
         } else if why.starts_with("resume --from ") {
+            let inside = |other: usize| plan.containers_of(other).any(|around| around == i);
             seen.is_rewound
+                || (0..plan.steps.len()).any(|other| self.steps[other].is_rewound && inside(other))
         } else if why.starts_with("the run went on after it had ended") {
             step.finally
         } else if why.starts_with("the approval is void") {
@@ -394,6 +461,7 @@ impl Watch {
         assert!(!self.ended, "a run ends once");
         self.ended = true;
         self.undoing_is_over();
+        self.all_is_passed_on(plan);
         for (step, seen) in plan.declared().map(|(index, step)| (step, &self.steps[index])) {
             assert!(seen.outcome.is_some(), "{} has no outcome at the end", step.id);
             assert!(seen.gate.is_none(), "{} has an open question at the end", step.id);

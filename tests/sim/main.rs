@@ -3,10 +3,12 @@
 //! (`engine.md` §7). Nothing here starts a process or looks at a clock.
 
 mod generator;
+mod holding;
 mod invariants;
 mod plans;
 mod properties;
 mod simulator;
+mod sketch;
 mod tables;
 mod unwinding;
 mod world;

@@ -1,7 +1,10 @@
 //! What holds of every plan in every world, crashed at every point.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use runbook_core::event::{Outcome, RunOutcome};
+use runbook_core::id::StepId;
 use runbook_core::schedule::Attendance;
 
 use crate::generator::{Case, cases};
@@ -23,7 +26,7 @@ fn same_end(case: &Case, straight: &Simulator<'_>, resumed: &Simulator<'_>) {
         return;
     }
     let (expected, got) = (straight.state.outcome, resumed.state.outcome);
-    let refused = case.scripts.iter().any(|script| matches!(script.reply, Reply::No | Reply::Silence));
+    let refused = case.scripts.any(|script| matches!(script.reply, Reply::No | Reply::Silence));
     let both_bad = expected != Some(RunOutcome::Succeeded) && got != Some(RunOutcome::Succeeded);
     assert!(
         expected == got || (refused && both_bad),
@@ -32,8 +35,14 @@ fn same_end(case: &Case, straight: &Simulator<'_>, resumed: &Simulator<'_>) {
         resumed.tell()
     );
     if expected == Some(RunOutcome::Succeeded) {
-        let outcomes = |run: &Simulator<'_>| -> Vec<Option<Outcome>> {
-            run.state.steps.iter().map(|step| step.outcome()).collect()
+        // What a group that did not succeed cut short depends on what was faster.
+        let outcomes = |run: &Simulator<'_>| -> BTreeMap<StepId, Option<Outcome>> {
+            let (plan, state) = (&run.state.plan, &run.state);
+            let is_whole = |around: usize| state.steps[around].outcome() == Some(Outcome::Succeeded);
+            plan.declared()
+                .filter(|(step, _)| plan.containers_of(*step).all(is_whole))
+                .map(|(index, step)| (step.id.clone(), state.steps[index].outcome()))
+                .collect()
         };
         assert_eq!(outcomes(straight), outcomes(resumed));
     }
@@ -44,7 +53,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(128))]
+    #![proptest_config(config(48))]
 
     /// After every prefix of the record, and after a crash during the resume.
     #[test]
@@ -144,7 +153,7 @@ fn a_thousand_steps_go_through_with_a_crash_in_the_middle() {
         .collect();
     let case = Case {
         plan: crate::plans::plan(steps),
-        scripts: vec![crate::world::Script::default(); 1000],
+        scripts: crate::world::Scripts::default(),
         attended: true,
         seed: 7,
     };

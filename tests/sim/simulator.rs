@@ -13,8 +13,9 @@ use runbook_core::schedule::{
 };
 use runbook_core::state::{RunState, Status, kind_name};
 
+use crate::holding::moved;
 use crate::invariants::Watch;
-use crate::world::{Dice, Ending, Reply, Script, Texts};
+use crate::world::{Dice, Ending, Reply, Script, Scripts, Texts};
 
 /// The digest of a plan that says the same in other words.
 const EDITED: &str = "edited";
@@ -32,7 +33,7 @@ pub(crate) enum Weather {
 #[derive(Clone)]
 pub(crate) struct Simulator<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) scripts: &'a [Script],
+    pub(crate) scripts: &'a Scripts,
     pub(crate) state: RunState,
     pub(crate) log: Vec<(u64, Moment, EventKind)>,
     /// Lengths of the log after each durable batch.
@@ -108,6 +109,16 @@ fn in_short(kind: &EventKind) -> String {
     format!("{} {step} {rest}", kind_name(kind))
 }
 
+/// What ran by the places of steps in one plan, by those in another: the items of a run may stand elsewhere in a plan that it adopts.
+fn placed_anew(executed: &BTreeSet<(usize, u32)>, before: &Plan, after: &Plan) -> BTreeSet<(usize, u32)> {
+    let same = before.steps.iter().zip(&after.steps).all(|(before, after)| before.id == after.id);
+    if same {
+        return executed.clone();
+    }
+    let moved = moved(before, after);
+    executed.iter().filter_map(|(step, attempt)| Some((moved[*step]?, *attempt))).collect()
+}
+
 /// Something that may happen next.
 #[derive(Debug, Clone, Copy)]
 enum Happening {
@@ -127,7 +138,7 @@ impl<'a> Simulator<'a> {
     /// A run that has just been created; the first steps have started.
     pub(crate) fn start(
         plan: &'a Plan,
-        scripts: &'a [Script],
+        scripts: &'a Scripts,
         attendance: Attendance,
         weather: Weather,
         seed: u64,
@@ -136,9 +147,11 @@ impl<'a> Simulator<'a> {
         let ahead = plan
             .steps
             .iter()
-            .zip(scripts)
-            .filter(|(step, script)| script.reply == Reply::Ahead && step.action.question().is_some())
-            .map(|(step, _)| AheadAnswer {
+            .enumerate()
+            .filter(|(index, step)| {
+                scripts.of(plan, *index).reply == Reply::Ahead && step.action.question().is_some()
+            })
+            .map(|(_, step)| AheadAnswer {
                 step: step.id.clone(),
                 word: if matches!(step.action, Action::Approve(_)) { "approve" } else { "done" }.into(),
                 reason: None,
@@ -153,14 +166,14 @@ impl<'a> Simulator<'a> {
 
     fn empty(
         plan: &'a Plan,
-        scripts: &'a [Script],
+        scripts: &'a Scripts,
         attendance: Attendance,
         weather: Weather,
         seed: u64,
     ) -> Self {
         let new = std::sync::Arc::new(plan.clone());
         let mut state = RunState::new(std::sync::Arc::clone(&new));
-        state.offer(EDITED.into(), new);
+        state.offer(EDITED.into(), std::sync::Arc::clone(&new));
         Self {
             plan,
             scripts,
@@ -174,7 +187,7 @@ impl<'a> Simulator<'a> {
             processes: BTreeMap::new(),
             executed: BTreeSet::new(),
             replayed: state,
-            watch: Watch::new(plan),
+            watch: Watch::new(&new),
             dice: Dice(seed),
             weather,
             end_backgrounds: false,
@@ -186,9 +199,14 @@ impl<'a> Simulator<'a> {
         if apply {
             self.state.apply(self.now, &kind).expect("legal");
         }
-        self.watch.see(self.plan, &kind);
         self.replayed.apply(self.now, &kind).expect("what was decided can be replayed");
+        // The plan as it has grown so far.
+        self.watch.see(&self.replayed.plan, &kind);
         self.log.push((self.log.len() as u64 + 1, self.now, kind));
+    }
+
+    fn script(&self, step: usize) -> &'a Script {
+        self.scripts.of(&self.state.plan, step)
     }
 
     /// One input: decided, made durable, and put into effect.
@@ -204,7 +222,9 @@ impl<'a> Simulator<'a> {
             locks: &std::collections::BTreeMap::new(),
             renderer: &texts,
         };
+        let plan = std::sync::Arc::clone(&self.state.plan);
         let decision = advance(&mut self.state, input, &circumstances).expect("decisions are legal");
+        self.executed = placed_anew(&self.executed, &plan, &self.state.plan);
         for event in decision.events.clone() {
             self.append(event, false);
         }
@@ -238,8 +258,10 @@ impl<'a> Simulator<'a> {
             record_answer(&mut self.state, answer, &circumstances).expect("decisions are legal");
         assert_eq!(verdict, Ok(()));
         for event in events {
+            // A group that begins around what ends starts nothing.
+            let holds = self.index_of(&event).is_some_and(|step| self.state.plan.steps[step].is_container());
             let starts = matches!(event, EventKind::StepStarted { .. } | EventKind::GateOpened { .. });
-            assert!(!starts, "answering starts nothing: {event:?}");
+            assert!(!starts || holds, "answering starts nothing: {event:?}");
             self.append(event, false);
         }
         assert!(self.replayed == self.state, "the replayed state differs from the live one");
@@ -257,11 +279,11 @@ impl<'a> Simulator<'a> {
             ) => {
                 let runs =
                     matches!(&self.state.steps[step].status, Status::Running(now) if now.number == *attempt);
-                if runs && self.plan.steps[step].action.takes_slot() {
+                if runs && self.state.plan.steps[step].action.takes_slot() {
                     assert!(
                         self.executed.insert((step, *attempt)),
                         "attempt {attempt} of {} runs twice",
-                        self.plan.steps[step].id
+                        self.state.plan.steps[step].id
                     );
                     self.processes.insert((step, *attempt), false);
                 }
@@ -309,7 +331,7 @@ impl<'a> Simulator<'a> {
         for step in &state.running {
             let Status::Running(attempt) = &state.steps[*step].status else { panic!("it runs") };
             let known = self.processes.contains_key(&(*step, attempt.number));
-            assert!(known, "{} is said to run", self.plan.steps[*step].id);
+            assert!(known, "{} is said to run", self.state.plan.steps[*step].id);
         }
     }
 
@@ -325,7 +347,7 @@ impl<'a> Simulator<'a> {
 
     /// Lets things happen until the run has ended.
     pub(crate) fn run_to_its_end(&mut self) {
-        self.run_for(60 * self.plan.steps.len() + 400);
+        self.run_for(200 * self.plan.steps.len() + 2000);
         assert!(self.state.outcome.is_some(), "the run doesn't end:\n{}", self.tell());
     }
 
@@ -350,7 +372,7 @@ impl<'a> Simulator<'a> {
         let somebody = rests || self.attendance != Attendance::Nobody;
         let mut waits_for_clock = Vec::new();
         for (&step, gate) in &self.state.gates {
-            match (self.scripts[step].reply, gate.gate) {
+            match (self.script(step).reply, gate.gate) {
                 (Reply::Silence, Gate::Approve | Gate::Manual) => waits_for_clock.extend(gate.expires_at),
                 _ if somebody => options.push(Happening::Answers(step)),
                 _ => {}
@@ -366,7 +388,7 @@ impl<'a> Simulator<'a> {
         }
         for &step in &self.state.waits {
             waits_for_clock.push(self.wait_end(step));
-            if self.scripts[step].reply == Reply::No {
+            if self.script(step).reply == Reply::No {
                 options.push(Happening::Answers(step));
             }
         }
@@ -442,14 +464,19 @@ impl<'a> Simulator<'a> {
     /// Before the first attempt the script tells; after an interruption it may have taken effect or not.
     fn look(&mut self, step: usize) {
         let attempt = self.state.steps[step].attempts;
-        let done = if self.state.interrupted.contains(&step) {
+        // What can't be evaluated before can't be after an interruption.
+        let interrupted =
+            self.state.interrupted.contains(&step) && !self.script(step).unknown.starts_with("template");
+        let done = if interrupted {
             [Some(true), Some(false), Some(false), None][self.dice.roll(4)]
         } else {
-            self.scripts[step].done
+            self.script(step).done
         };
         // Whether the attempt would have succeeded is another matter.
         self.diverged |= self.state.interrupted.contains(&step) && done == Some(true);
-        let reason = (done != Some(true)).then(|| "connection refused".to_owned());
+        let why =
+            if interrupted || done.is_some() { "connection refused" } else { self.script(step).unknown };
+        let reason = (done != Some(true)).then(|| why.to_owned());
         self.input(Input::Looked { step, attempt, done, reason });
     }
 
@@ -477,7 +504,7 @@ impl<'a> Simulator<'a> {
     /// `runbook resume --from STEP` of a run that has ended, with the runbook as it is now where that is adopted; whether that
     /// may be.
     pub(crate) fn go_back(&mut self, step: usize, adopts: bool) -> bool {
-        let id = &self.plan.steps[step].id;
+        let id = self.state.plan.steps[step].id.clone();
         let request = ResumeRequest {
             by: "carol".into(),
             from: Some(id.clone()),
@@ -495,7 +522,7 @@ impl<'a> Simulator<'a> {
             guards: adopts.then_some(adopted).into_iter().collect(),
             question,
             answers,
-            rewind: self.plan.index_of(id).map(|step| (step, "carol".into())),
+            rewind: self.state.plan.index_of(&id).map(|step| (step, "carol".into())),
             cancel: None,
             rollback: false,
         });
@@ -504,7 +531,7 @@ impl<'a> Simulator<'a> {
 
     /// `runbook rollback` of a run that has ended; whether anything is left to undo.
     pub(crate) fn roll_back(&mut self) -> bool {
-        if undoable(self.plan, &self.state).order.is_empty() {
+        if undoable(&self.state.plan, &self.state).order.is_empty() {
             return false;
         }
         self.input(Input::Resumed {
@@ -544,17 +571,17 @@ impl<'a> Simulator<'a> {
             );
             failed && self.index_of(kind) == Some(step)
         });
-        let endings = &self.scripts[step].endings;
+        let endings = &self.script(step).endings;
         endings[failed.count().min(endings.len() - 1)]
     }
 
     fn says(&mut self, step: usize) -> Answer {
         if self.state.waits.contains(&step) {
-            return answer(&self.plan.steps[step].id, "done", "alice");
+            return answer(&self.state.plan.steps[step].id, "done", "alice");
         }
         let gate = self.state.gates[&step].clone();
-        let no = self.scripts[step].reply == Reply::No;
-        let mut given = answer(&self.plan.steps[step].id, "", ["alice", "bob"][self.dice.roll(2)]);
+        let no = self.script(step).reply == Reply::No;
+        let mut given = answer(&self.state.plan.steps[step].id, "", ["alice", "bob"][self.dice.roll(2)]);
         given.word = match gate.gate {
             Gate::Approve => if no { "reject" } else { "approve" }.into(),
             Gate::Manual => if no { "failed" } else { "done" }.into(),
@@ -570,13 +597,13 @@ impl<'a> Simulator<'a> {
                 ["retry", "retry", "retry", "skip", "abort"][self.dice.roll(5)].into()
             }
             _ if gate.words.iter().any(|word| word == "wait") => ["wait", "end"][self.dice.roll(2)].into(),
-            _ => self.scripts[step].decision.into(),
+            _ => self.script(step).decision.into(),
         };
         if matches!(gate.gate, Gate::Failure | Gate::Interrupted) {
             self.diverged |= !matches!(given.word.as_str(), "retry" | "wait" | "end");
             // Who says `retry` gives the step all its retries back.
             let used = self.state.steps[step].attempts_in_round > 0;
-            self.diverged |= given.word == "retry" && used && self.plan.steps[step].retry.is_some();
+            self.diverged |= given.word == "retry" && used && self.state.plan.steps[step].retry.is_some();
         }
         let open = u32::try_from(gate.checklist.len() - gate.ticked.len()).expect("a short list");
         if gate.gate == Gate::Manual && !no && open > 0 {
@@ -608,8 +635,10 @@ impl<'a> Simulator<'a> {
             return after;
         }
         // What finished has run; so has what ran when the last engine took the run on.
-        after.executed.clone_from(&self.executed);
-        after.executed.retain(|(step, attempt)| *attempt <= after.state.steps[*step].attempts);
+        after.executed = placed_anew(&self.executed, &self.state.plan, &after.state.plan);
+        after.executed.retain(|(step, attempt)| {
+            after.state.steps.get(*step).is_some_and(|known| *attempt <= known.attempts)
+        });
         let mut found = Vec::new();
         for step in after.state.running.clone() {
             found.push((step, after.fate(self, step, durable)));
@@ -641,9 +670,9 @@ impl<'a> Simulator<'a> {
             .filter(|seq| *seq <= self.log.len() as u64)
             .max();
         let took_effect = before.executed.contains(&key) && recorded.is_some_and(|seq| seq <= durable as u64);
-        let told = (self.state.cancel.is_some() && !self.plan.steps[step].is_added())
+        let told = (self.state.cancel.is_some() && !self.state.plan.steps[step].is_added())
             || self.state.stopped.is_some();
-        if !matches!(self.plan.steps[step].action, Action::Run(_)) {
+        if !matches!(self.state.plan.steps[step].action, Action::Run(_)) {
             return Found::Unknown;
         }
         if !took_effect {
@@ -662,8 +691,9 @@ impl<'a> Simulator<'a> {
                 Found::NeverStarted
             }
             fate => {
-                self.diverged |= self.plan.steps[step].on_interrupt == runbook_core::plan::OnInterrupt::Fail
-                    && !self.plan.steps[step].action.is_background();
+                self.diverged |= self.state.plan.steps[step].on_interrupt
+                    == runbook_core::plan::OnInterrupt::Fail
+                    && !self.state.plan.steps[step].action.is_background();
                 if fate == 4 && self.dice.roll(3) == 0 {
                     self.survivors
                         .insert(step, vec![LeakedProcess { pid: 7, command: "sleep".into(), ended: false }]);

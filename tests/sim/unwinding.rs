@@ -1,6 +1,6 @@
 //! What must hold of undoing, judged from the events alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use runbook_core::event::{EventKind, Gate, Outcome};
 use runbook_core::plan::Plan;
@@ -45,6 +45,23 @@ impl Unwinding {
         self.finally_began = true;
     }
 
+    /// What was known by the places of steps in one plan is known by those in another.
+    pub(crate) fn adopt(&mut self, moved: &[Option<usize>]) {
+        let undos = std::mem::take(&mut self.undos).into_iter();
+        self.undos = undos.filter_map(|(step, undo)| Some((moved[step]?, undo))).collect();
+        self.order = self.order.iter().filter_map(|step| moved[*step]).collect();
+    }
+
+    /// Whether the undo of a step runs.
+    pub(crate) fn runs(&self, step: usize) -> bool {
+        self.undos.get(&step).is_some_and(|undo| undo.running)
+    }
+
+    /// A person has stopped the undoing.
+    pub(crate) fn gives_up(&mut self) {
+        self.given_up = true;
+    }
+
     pub(crate) fn decided(&mut self) {
         self.begun = true;
     }
@@ -86,7 +103,9 @@ impl Watch {
                 let known = &self.unwinding.undos[&step];
                 assert!(known.running && known.started == *attempt, "{kind:?}: it doesn't run");
             }
-            (EventKind::UndoFinished { attempt, outcome, .. }, Some(step)) => {
+            (EventKind::UndoFinished { attempt, outcome, reason, .. }, Some(step)) => {
+                let undo = plan.undo_of(step).expect("it has an undo");
+                self.ends_to_hold(plan, undo, *outcome, reason.as_deref());
                 let known = self.unwinding.undos.get_mut(&step).expect("it has started");
                 assert!(known.running && known.started == *attempt, "{kind:?}: it doesn't run");
                 assert!(known.gate.is_none(), "{kind:?}: its question is open");
@@ -192,6 +211,9 @@ impl Watch {
         known.running = true;
         known.outcome = None;
         self.unwinding.begun = true;
+        if attempt > 1 {
+            self.all_again(plan, plan.undo_of(step).expect("it has an undo"));
+        }
     }
 
     fn place(&self, step: usize) -> Option<usize> {
@@ -207,7 +229,20 @@ impl Watch {
     }
 }
 
-/// Whether `step` waits for `other`, directly or not.
+/// Whether `step` waits for `other`, directly or not: what needs a group needs what is in it, and what is in a group needs what that
+/// needs.
 fn depends(plan: &Plan, step: usize, other: usize) -> bool {
-    plan.steps[step].needs.iter().any(|need| *need == other || depends(plan, *need, other))
+    let mut open = vec![step];
+    let mut seen = BTreeSet::new();
+    while let Some(at) = open.pop() {
+        let needs = plan.steps[at].needs.iter().copied();
+        for need in needs {
+            if need == other || plan.containers_of(other).any(|around| around == need) {
+                return true;
+            }
+            open.extend(seen.insert(need).then_some(need));
+        }
+        open.extend(plan.steps[at].group.filter(|group| seen.insert(*group)));
+    }
+    false
 }

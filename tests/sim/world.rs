@@ -1,6 +1,9 @@
 //! What the engine can't decide: how commands end, what people say, what is
 //! known after a crash. All of it follows from a script and a seed.
 
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
+
 use indexmap::IndexMap;
 use runbook_core::event::{Gate, Outcome};
 use runbook_core::moment::Moment;
@@ -59,6 +62,8 @@ pub(crate) struct Script {
     pub(crate) renders: bool,
     /// What `done_when` says before anything was tried.
     pub(crate) done: Option<bool>,
+    /// Why that isn't known, where it isn't.
+    pub(crate) unknown: &'static str,
     /// What is answered when it isn't known how it ended.
     pub(crate) decision: &'static str,
 }
@@ -71,30 +76,91 @@ impl Default for Script {
             when: Ok(true),
             renders: true,
             done: Some(false),
+            unknown: "connection refused",
             decision: "retry",
         }
     }
 }
 
+/// The scripts of all steps of a plan, those included that only the run makes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scripts {
+    /// By the steps' places, where a table of cases says it so.
+    placed: Vec<Script>,
+    /// By the steps' ids; those of items without their indexes.
+    named: HashMap<String, Script>,
+    /// Of a step of which nothing is said.
+    otherwise: Script,
+    seed: u64,
+}
+
+impl Scripts {
+    pub(crate) fn placed(scripts: Vec<Script>) -> Self {
+        Self { placed: scripts, ..Self::default() }
+    }
+
+    pub(crate) fn named(named: HashMap<String, Script>, seed: u64) -> Self {
+        Self { named, seed, ..Self::default() }
+    }
+
+    /// What is scripted of a step. Of the items of a step some go as it is scripted, and all else is well.
+    pub(crate) fn of(&self, plan: &Plan, step: usize) -> &Script {
+        if let Some(script) = self.placed.get(step) {
+            return script;
+        }
+        let id = plan.steps[step].files_id();
+        let id = id.as_str();
+        if !id.contains('[') {
+            return self.named.get(id).unwrap_or(&self.otherwise);
+        }
+        let mut plain = String::with_capacity(id.len());
+        for part in id.split('[') {
+            plain.push_str(part.split_once(']').map_or(part, |(_, rest)| rest));
+        }
+        let script = self.named.get(&plain).unwrap_or(&self.otherwise);
+        let mut dice = Dice(id.bytes().fold(self.seed, |seed, byte| seed.rotate_left(5) ^ u64::from(byte)));
+        // Where nobody ever answers it is so for all of them: else it would depend on the clock how it ends.
+        if script.reply == Reply::Silence || dice.roll(2) == 0 { script } else { &self.otherwise }
+    }
+
+    pub(crate) fn any(&self, wanted: impl Fn(&Script) -> bool) -> bool {
+        self.named.values().any(wanted)
+    }
+}
+
+impl Index<usize> for Scripts {
+    type Output = Script;
+
+    fn index(&self, step: usize) -> &Script {
+        &self.placed[step]
+    }
+}
+
+impl IndexMut<usize> for Scripts {
+    fn index_mut(&mut self, step: usize) -> &mut Script {
+        &mut self.placed[step]
+    }
+}
+
 /// The texts of a plan, by the script.
-pub(crate) struct Texts<'a>(pub(crate) &'a [Script]);
+pub(crate) struct Texts<'a>(pub(crate) &'a Scripts);
 
 impl Texts<'_> {
-    fn render<T: Default>(&self, step: usize, text: T) -> Result<T, String> {
-        let renders = self.0.get(step).is_none_or(|script| script.renders);
+    fn render<T: Default>(&self, plan: &Plan, step: usize, text: T) -> Result<T, String> {
+        let renders = self.0.of(plan, step).renders;
         if renders { Ok(text) } else { Err("`steps.gone.stdout` is not defined".into()) }
     }
 }
 
 impl Renderer for Texts<'_> {
-    fn when(&self, _: &Plan, _: &RunState, step: usize) -> Result<bool, String> {
-        self.0.get(step).map_or(Ok(true), |script| script.when.clone())
+    fn when(&self, plan: &Plan, _: &RunState, step: usize) -> Result<bool, String> {
+        self.0.of(plan, step).when.clone()
     }
 
     fn items(&self, plan: &Plan, _: &RunState, step: usize) -> Result<Vec<Value>, String> {
         let Action::Each(each) = &plan.steps[step].action else { return Err("no items".into()) };
         match &each.items {
-            Items::List(list) => Ok(list.clone()),
+            Items::List(list) => self.render(plan, step, list.clone()),
             Items::Expression(_) => Err("not a list".into()),
         }
     }
@@ -109,7 +175,7 @@ impl Renderer for Texts<'_> {
 
     fn shown(&self, plan: &Plan, _: &RunState, step: usize) -> Result<Shown, String> {
         let command = Some(plan.steps[step].id.to_string());
-        self.render(step, Shown { command, digest: None })
+        self.render(plan, step, Shown { command, digest: None })
     }
 
     fn wait_end(
@@ -120,7 +186,7 @@ impl Renderer for Texts<'_> {
         now: Moment,
     ) -> Result<Option<Moment>, String> {
         let Action::Wait(Wait::For(span)) = &plan.steps[step].action else { return Ok(None) };
-        self.render(step, Some(now.after((*span).into())))
+        self.render(plan, step, Some(now.after((*span).into())))
     }
 
     fn question(
@@ -134,6 +200,7 @@ impl Renderer for Texts<'_> {
             return Err("it asks nothing".into());
         };
         self.render(
+            plan,
             step,
             RenderedQuestion {
                 prompt: question.prompt.clone(),

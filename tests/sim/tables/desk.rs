@@ -13,11 +13,11 @@ use runbook_core::schedule::{
 use runbook_core::state::{RunState, kind_name};
 
 use crate::simulator::created;
-use crate::world::{Script, Texts};
+use crate::world::{Script, Scripts, Texts};
 
 pub(super) struct Desk {
     pub(super) state: RunState,
-    pub(super) scripts: Vec<Script>,
+    pub(super) scripts: Scripts,
     pub(super) attendance: Attendance,
     pub(super) survivors: BTreeMap<usize, Vec<LeakedProcess>>,
     pub(super) now: Moment,
@@ -32,7 +32,7 @@ impl Desk {
     }
 
     pub(super) fn ahead(plan: Plan, ahead: Vec<AheadAnswer>) -> Self {
-        let scripts = vec![Script::default(); plan.steps.len()];
+        let scripts = Scripts::placed(vec![Script::default(); plan.steps.len()]);
         let mut state = RunState::new(std::sync::Arc::new(plan));
         let now = Moment::from_millis(1_795_000_000_000);
         state.apply(now, &created(ahead)).expect("the first event");
