@@ -167,6 +167,7 @@ pub(crate) fn undo_by_call(id: &str, inner: Vec<Step>) -> Option<Box<Undo>> {
 pub(crate) fn call() -> Action {
     Action::Call(Box::new(Call {
         runbook: "called".into(),
+        has_own_lock: false,
         params: IndexMap::new(),
         plain_params: Vec::new(),
         secrets: IndexMap::new(),
