@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command_line::CommandLine;
+use super::command_line::{CommandLine, is_standard_input};
 use super::programs::{Family, Kind, Starter, family_help, kind_of};
 use super::reader::INDEX;
 use super::tree::{Body, Command, List, Redirection, Word};
@@ -324,7 +324,10 @@ impl<'s> Checks<'s> {
                     &format!("in an argument of `{name}`, which evaluates it"),
                     BY_ENV,
                 );
-                Vec::new()
+                let literals = arguments.iter().filter_map(Word::literal);
+                let reads_input = literals.into_iter().any(|literal| is_standard_input(&literal));
+                let consumer = Consumer { name: shown, help: BY_ENV, shell: true, lenient: false };
+                reads_input.then_some(consumer).into_iter().collect()
             }
             Kind::Declares => {
                 for argument in arguments {
@@ -385,6 +388,8 @@ impl<'s> Checks<'s> {
                     given: false,
                     operand_count: 0,
                     uncertain: false,
+                    reads_input: false,
+                    file_operand: false,
                 };
                 walk.read(arguments)
                     .then(|| Consumer {
@@ -463,6 +468,10 @@ impl<'s> Checks<'s> {
             self.unknown_command(command, rest, &holes);
         }
         let literals: Vec<Option<String>> = arguments.iter().map(Word::literal).collect();
+        if starts_shell(name, &literals) {
+            let (name, help) = (name.to_owned(), family_help(Family::Shell));
+            consumers.push(Consumer { name, help, shell: true, lenient: false });
+        }
         let mut inside = starter != Starter::Container;
         for (index, literal) in literals.iter().enumerate() {
             if starter == Starter::Environment
@@ -543,6 +552,41 @@ fn copies_files(name: &str) -> bool {
             | "gpg"
             | "age"
     )
+}
+
+/// Whether a starter is told to start a shell, which reads its input where no command is named: `sudo -i`, `sudo -u app -s`.
+fn starts_shell(name: &str, arguments: &[Option<String>]) -> bool {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    if !matches!(name, "sudo" | "doas") {
+        return false;
+    }
+    let mut arguments = arguments.iter();
+    while let Some(Some(argument)) = arguments.next() {
+        if matches!(argument.as_str(), "--login" | "--shell") {
+            return true;
+        }
+        let Some(letters) = argument.strip_prefix('-').filter(|letters| !letters.starts_with('-')) else {
+            // A variable for the command may stand before it.
+            if argument.starts_with("--") || argument.contains('=') {
+                continue;
+            }
+            return false;
+        };
+        for (at, letter) in letters.char_indices() {
+            match letter {
+                'i' | 's' => return true,
+                // The user, the group and the like: the rest of the word, or the next.
+                'u' | 'g' | 'h' | 'p' | 'C' | 'r' | 't' | 'T' | 'U' | 'D' | 'R' | 'c' => {
+                    if at + 1 == letters.len() {
+                        arguments.next();
+                    }
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    false
 }
 
 fn is_split_string(option: &str) -> bool {

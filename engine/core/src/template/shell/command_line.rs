@@ -14,6 +14,15 @@ pub(super) struct CommandLine<'c, 's> {
     pub(super) operand_count: usize,
     /// An option is not known, so an operand may be its argument, or not.
     pub(super) uncertain: bool,
+    /// The file with the program is standard input.
+    pub(super) reads_input: bool,
+    /// The first operand is the file with the program.
+    pub(super) file_operand: bool,
+}
+
+/// Whether a name of a file means standard input.
+pub(super) fn is_standard_input(name: &str) -> bool {
+    matches!(name, "-" | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0")
 }
 
 impl CommandLine<'_, '_> {
@@ -36,7 +45,7 @@ impl CommandLine<'_, '_> {
                     return false;
                 }
             } else if self.operand(word, literal.as_deref(), options_ended, magic_files) {
-                return literal.as_deref() == Some("-");
+                return literal.as_deref().is_some_and(is_standard_input);
             }
             index += 1;
         }
@@ -44,7 +53,7 @@ impl CommandLine<'_, '_> {
             Operands::ProgramAfterFirst => self.operand_count > 1,
             Operands::Data | Operands::ProgramFirst | Operands::Script => false,
         };
-        self.program.input == Input::Program && !self.given && !from_operand
+        self.reads_input || (self.program.input == Input::Program && !self.given && !from_operand)
     }
 
     /// Reads an operand; true where all that follows is data.
@@ -68,6 +77,9 @@ impl CommandLine<'_, '_> {
         }
         let count = self.operand_count;
         self.operand_count += 1;
+        if count == 0 && self.file_operand {
+            self.program_file(word, literal.unwrap_or_default());
+        }
         match self.program.operands {
             Operands::Data => false,
             Operands::ProgramFirst => {
@@ -96,6 +108,20 @@ impl CommandLine<'_, '_> {
                 let script = !self.given && !self.uncertain;
                 script && !magic_files
             }
+        }
+    }
+
+    /// The program comes from a file: the author's, unless it is what a command prints or what is read as input.
+    fn program_file(&mut self, word: &Word, name: &str) {
+        self.reads_input |= is_standard_input(name);
+        if !word.lists.is_empty() {
+            self.refuse(&word.holes());
+        }
+    }
+
+    fn program_file_in(&mut self, rest: &[Word]) {
+        if let Some(word) = rest.first() {
+            self.program_file(word, &word.literal().unwrap_or_default());
         }
     }
 
@@ -157,8 +183,13 @@ impl CommandLine<'_, '_> {
         }
         if is_one_of(self.program.long_files) {
             self.given = true;
+            match option.split_once('=') {
+                Some((_, file)) => self.program_file(word, file),
+                None => self.program_file_in(rest),
+            }
             return taken;
         }
+        self.file_operand |= name == "from-file";
         if let Some((_, count)) = self.program.long_data.iter().find(|(known, _)| *known == name) {
             return if attached { count - 1 } else { *count };
         }
@@ -197,6 +228,11 @@ impl CommandLine<'_, '_> {
             }
             if self.program.files.contains(letter) {
                 self.given = true;
+                if attached {
+                    self.program_file(word, behind);
+                } else {
+                    self.program_file_in(rest);
+                }
                 return taken;
             }
             if self.program.data.contains(letter) {
@@ -206,6 +242,7 @@ impl CommandLine<'_, '_> {
                 // `jq -f file` takes the first operand for a file.
                 if letter == 'f' {
                     self.given = true;
+                    self.file_operand = true;
                     continue;
                 }
                 return 0;
