@@ -186,3 +186,31 @@ steps:
         }
     }
 }
+
+/// One of two locks would not be held: the page lets a call have the called runbook's, as a group has its own.
+#[test]
+fn a_call_has_one_lock_and_one_window() {
+    let window = "{allow: [{days: [mon], from: '02:00', to: '04:00', tz: UTC}], outside: ask}";
+    for (key, own, called) in [("lock", "x", "y"), ("window", window, window)] {
+        let test = TestEnvironment::with(&format!("steps:\n  - {{id: b, call: lib, {key}: {own}}}\n"));
+        test.runbook_named("lib", &format!("{key}: {called}\nsteps: [{{id: a, run: echo}}]\n"));
+        test.runbook(&["validate", "main"])
+            .exits(1)
+            .stdout_has(&format!("`{key}` stands beside this call and in `lib`, which it calls"))
+            .stdout_has("put the call into a group");
+        test.runbook_named(
+            "main",
+            &format!("steps:\n  - id: b\n    {key}: {own}\n    steps: [{{id: c, call: lib}}]\n"),
+        );
+        test.runbook(&["validate", "main"]).succeeds();
+    }
+}
+
+#[test]
+fn a_text_holds_no_nul() {
+    for step in ["run: \"echo x\\0y\"", "run: [echo, \"x\\0\"]", "manual: \"x\\0\""] {
+        let test = TestEnvironment::with(&format!("steps:\n  - {{id: a, {step}}}\n"));
+        test.runbook(&["run", "main"]).exits(2).stderr_has("can't hold the character NUL");
+        assert!(test.runs().is_empty(), "{step}");
+    }
+}

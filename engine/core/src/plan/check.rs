@@ -25,6 +25,11 @@ pub(super) struct Checker<'d> {
 impl Checker<'_> {
     /// Checks a text; `None` where it is no template or a wrong one.
     pub(super) fn text(&mut self, text: &Text, place: Place<'_>) -> Option<Template> {
+        if let Some(at) = text.find('\0') {
+            let message = "a text can't hold the character NUL: no command could be given it".to_owned();
+            self.report.at(text, at..at + 1, "forbidden-character", message, None);
+            return None;
+        }
         if !text.contains("{{") {
             return None;
         }

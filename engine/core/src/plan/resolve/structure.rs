@@ -182,10 +182,23 @@ impl<'d> Resolver<'d> {
         for (_, expression) in step.outputs.iter() {
             self.checker.expression(expression, Place { bare: &given, ..place });
         }
+        self.refuse_twice("window", step, call, resolved.guards.window.is_some() && guards.window.is_some());
+        self.refuse_twice("lock", step, call, resolved.guards.lock.is_some() && guards.lock.is_some());
         resolved.guards.window = resolved.guards.window.take().or(guards.window);
         called.has_own_lock &= resolved.guards.lock.is_none();
         resolved.guards.lock = resolved.guards.lock.take().or(guards.lock);
         Some((called, steps))
+    }
+
+    /// A call has one lock and one window: of two, one would not be held.
+    fn refuse_twice(&mut self, key: &str, step: &Step, call: &document::Call, is_twice: bool) {
+        if !is_twice {
+            return;
+        }
+        let message = format!("`{key}` stands beside this call and in `{}`, which it calls", call.call);
+        let diagnostic = self.checker.report.make("meaningless-key", step.id.span(), message);
+        let help = format!("put the call into a group (`steps`) that has the `{key}`: then both count");
+        self.checker.report.push(diagnostic.with_help(help));
     }
 
     /// What a step, or its undo, calls: the runbook, when it may run, and its steps. Their ids begin with the whole id of the step, which
