@@ -26,7 +26,7 @@ pub(crate) struct Draft {
     pub(crate) spice: u8,
     pub(crate) holds: Holds,
     /// The steps, and the last steps, of the runbook that undoes it.
-    pub(crate) undoes: Option<(Vec<Draft>, Vec<Draft>)>,
+    pub(crate) undoes: Option<(Vec<Self>, Vec<Self>)>,
 }
 
 /// What a step holds.
@@ -181,7 +181,7 @@ impl Sketch {
         // Each step in it has one, too.
         if undoable && (spice == 1 || (1..5).contains(&spice) && !step.is_container()) {
             let undo = if spice == 1 { plans::manual(&[]) } else { plans::run() };
-            step.undo = plans::undo(undo, spice % 2 == 0);
+            step.undo = plans::undo(undo, spice.is_multiple_of(2));
             self.undo_script(&step.id);
         }
         if spice >= 5 && !matches!(step.action, Action::Approve(_)) {
@@ -201,7 +201,7 @@ impl Sketch {
         }
         // Only where nobody ever answers: else it would depend on the clock how a run ends.
         if script.reply == Reply::Silence {
-            let on_expiry = if spice % 2 == 0 { OnExpiry::Reject } else { OnExpiry::Fail };
+            let on_expiry = if spice.is_multiple_of(2) { OnExpiry::Reject } else { OnExpiry::Fail };
             if let Action::Approve(question) | Action::Manual(question) = &mut step.action {
                 question.expires = Some(Duration::from_secs(600));
                 question.on_expiry = on_expiry;
