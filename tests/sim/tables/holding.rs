@@ -219,3 +219,43 @@ fn an_approval_in_an_undo_is_asked_again_when_what_it_is_about_changes() {
         ]
     );
 }
+
+#[test]
+fn a_group_under_finally_that_runs_again_looks_at_its_condition_first() {
+    let z = Step { finally: true, when: Some("params.x".into()), ..step("z", &[], group(Some(2))) };
+    let x = Step { finally: true, group: Some(1), ..step("z.x", &[], run()) };
+    let mut desk = Desk::new(plan(vec![step("a", &[], run()), z, x]));
+    desk.scripts[1].when = Err("`when` is not a boolean".to_owned());
+    desk.start();
+    desk.fails(0);
+    assert_eq!(desk.state.outcome, Some(RunOutcome::Failed));
+    let again = answer(&crate::plans::id("a"), "retry", "carol");
+    desk.resumes_with(Vec::new(), Vec::new(), vec![0], vec![again]);
+    let events = desk.succeeds(0);
+    assert!(events.contains(&"step_finished z failed".to_owned()), "{events:?}");
+    assert!(!events.iter().any(|event| event.starts_with("step_started z.x")), "{events:?}");
+}
+
+#[test]
+fn what_an_undo_kept_in_the_background_is_not_brought_up_once_it_is_over() {
+    let first = Step { undo: crate::plans::undo(crate::plans::manual(&[]), false), ..step("z", &[], run()) };
+    let a = Step {
+        undo: undo_by_call("a.undo", vec![step("a.undo.serve", &[], background())]),
+        ..step("a", &[0], run())
+    };
+    let mut plan = plan(vec![first, a, step("b", &[1], run())]);
+    plan.rollback = Rollback::Auto;
+    plan.complete(0);
+    let mut desk = Desk::new(plan);
+    desk.start();
+    desk.succeeds(0);
+    desk.succeeds(1);
+    desk.fails(2);
+    let serve = desk.state.index_of(&crate::plans::id("a.undo.serve")).expect("it is there");
+    let events = desk.succeeds(serve);
+    assert!(events.contains(&"undo_finished a".to_owned()), "{events:?}");
+    // The engine dies while a person is asked about the next undo.
+    let events = desk.resumes(vec![(serve, Found::Unknown)]);
+    assert!(!events.iter().any(|event| event.starts_with("step_started")), "{events:?}");
+    assert!(!events.iter().any(|event| event.starts_with("undo_started a")), "{events:?}");
+}

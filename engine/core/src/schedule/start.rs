@@ -86,7 +86,11 @@ pub(super) fn start(
 /// whatever phase needs it; of `finally` only there.
 fn down<'a>(plan: &'a Plan, state: &'a RunState, phase: Phase) -> impl Iterator<Item = usize> {
     let cut_off = state.interrupted.iter().filter(|step| state.steps[**step].was_ready);
-    let may = move |step: &usize| phase == Phase::Finally || !plan.steps[*step].finally;
+    let may = move |step: &usize| {
+        // What an undo has started, nothing relies on once it is over.
+        let mut undo = plan.containers_of(*step).filter(|around| plan.steps[*around].undoes().is_some());
+        (phase == Phase::Finally || !plan.steps[*step].finally) && undo.all(|undo| state.open.contains(&undo))
+    };
     state.lost.iter().chain(cut_off).copied().filter(may)
 }
 

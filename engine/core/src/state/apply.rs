@@ -407,6 +407,8 @@ impl RunState {
             if had_ended && step.finally && matches!(state.status, Status::Ended(_)) {
                 state.status = Status::Pending;
                 state.attempts_in_round = 0;
+                // A group that runs again does so as a whole, and first looks at its `when`.
+                state.fresh = step.is_container();
                 state.why = Some("the run went on after it had ended".into());
             }
             let by_hand = !state.result.by.is_empty();
