@@ -6,7 +6,7 @@ use super::guard::Wishes;
 use super::input::{Attendance, Circumstances, LockStanding};
 use super::settle::{bring_up, settle};
 use super::start::{start, start_in_undo};
-use super::structure::{Halting, close, hold_back, pass_on, reopen, settle_items};
+use super::structure::{Halting, close, hold_back, is_held, pass_on, reopen, settle_items};
 use super::terminal::arrived;
 use super::unwind::{is_due, unwind};
 use crate::event::{EventKind, Outcome, RunOutcome, WaitingFor};
@@ -126,6 +126,13 @@ pub(super) fn standing(
 pub(super) fn is_moot(plan: &Plan, state: &RunState, step: usize) -> bool {
     Phase::of(&plan.steps[step]) == Phase::Main
         && (state.cancel.is_some() || state.aborted.is_some() || state.unwinding)
+        && !has_last_words(plan, state, step)
+}
+
+/// Whether a step belongs to the `finally` of a called runbook, which runs although the run ends.
+fn has_last_words(plan: &Plan, state: &RunState, step: usize) -> bool {
+    let mut around = std::iter::once(step).chain(plan.containers_of(step));
+    around.any(|step| plan.steps[step].cleanup) && !is_held(plan, state, step)
 }
 
 /// Whether processes of an interrupted step still run.

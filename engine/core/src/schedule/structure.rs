@@ -115,7 +115,8 @@ fn failed_items(plan: &Plan, state: &RunState, each: usize) -> u32 {
     let failed = |item: &&usize| {
         let known = &state.steps[**item];
         let in_question = state.gates.contains_key(item) || state.settled.contains_key(item);
-        known.outcome() != Some(Outcome::Cancelled)
+        // Of one that was interrupted it isn't known yet.
+        !matches!(known.outcome(), Some(Outcome::Cancelled | Outcome::Interrupted))
             && fails_group(&plan.steps[**item], known.outcome())
             && !in_question
             && !state.retrying.contains(item)
