@@ -260,3 +260,22 @@ fn what_an_undo_kept_in_the_background_is_not_brought_up_once_it_is_over() {
     assert!(events.contains(&"undo_started z".to_owned()), "{events:?}");
     assert!(!events.iter().any(|event| event.starts_with("step_started")), "{events:?}");
 }
+
+#[test]
+fn what_a_failure_kept_from_starting_goes_on_with_what_is_decided_about_it() {
+    let g = Step { on_failure: OnFailure::Continue, ..step("g", &[], group(None)) };
+    let a = Step { on_failure: OnFailure::Unsaid, ..inside("g.a", &[], run()) };
+    let mut desk = Desk::new(plan(vec![g, a, inside("g.b", &[1], run()), step("l", &[], run())]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    let events = desk.fails(1);
+    assert!(events.contains(&"step_blocked g.b by g.a".to_owned()), "{events:?}");
+    // The engine dies; the next one has somebody to ask.
+    desk.attendance = Attendance::Operator;
+    let events = desk.resumes(vec![(3, Found::StillRunning)]);
+    assert!(events.contains(&"gate_opened g.a failure".to_owned()), "{events:?}");
+    let mut skip = answer(&crate::plans::id("g.a"), "skip", "carol");
+    skip.reason = Some("seen".into());
+    let events = desk.input(Input::Answered(Box::new(skip)));
+    assert!(events.contains(&"step_started g.b".to_owned()), "{events:?}");
+}

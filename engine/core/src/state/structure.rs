@@ -192,6 +192,20 @@ impl RunState {
                 step.why = Some(why.to_owned());
             }
             self.set_status(plan, container, Status::Pending);
+            self.let_go_on(plan, container);
+        }
+    }
+
+    /// What a failure inside a step kept from starting waits again for what becomes of that.
+    fn let_go_on(&mut self, plan: &Plan, container: usize) {
+        for place in 0..self.structure.children[container].len() {
+            let child = self.structure.children[container][place];
+            if self.steps[child].status == Status::Ended(Outcome::Blocked) && self.steps[child].attempts == 0
+            {
+                self.steps[child].result.reason = None;
+                self.set_status(plan, child, Status::Pending);
+                self.let_go_on(plan, child);
+            }
         }
     }
 
