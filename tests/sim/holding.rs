@@ -160,6 +160,23 @@ impl Watch {
         })
     }
 
+    /// Whether a step that holds others, and runs, will stop what stands beside it because of what has failed inside.
+    fn will_stop(&self, plan: &Plan, i: usize) -> bool {
+        let inside = || children(plan, i);
+        let is = |child: usize, outcome: Outcome| self.steps[child].outcome == Some(outcome);
+        let tolerates = match &plan.steps[i].action {
+            Action::Each(each) => each.max_failures as usize,
+            _ => 0,
+        };
+        let stops = |child: &usize| {
+            let failed = is(*child, Outcome::Failed) && self.steps[*child].gate.is_none();
+            (failed && plan.steps[*child].on_failure.stops()) || self.will_stop(plan, *child)
+        };
+        self.steps[i].outcome.is_none()
+            && (inside().any(|child| is(child, Outcome::Rejected))
+                || (plan.steps[i].on_failure.stops() && inside().filter(stops).nth(tolerates).is_some()))
+    }
+
     /// A step that holds others begins: all in it is done anew where it is done again as a whole.
     #[track_caller]
     pub(crate) fn begins_to_hold(&mut self, plan: &Plan, i: usize, why: Option<&str>) {
@@ -235,7 +252,9 @@ impl Watch {
             assert!(seen.is_over(), "{id} ends before {}: {seen:?}", plan.steps[*child].id);
             let unknown = seen.outcome == Some(Outcome::Interrupted)
                 && !self.ending
-                && self.stopped_by(plan, *child).is_none();
+                && !self.background_failed
+                && self.stopped_by(plan, *child).is_none()
+                && !levels(plan, *child).any(|at| alike(plan, at).any(|other| self.will_stop(plan, other)));
             assert!(!unknown, "{id} ends and it isn't known how {} did", plan.steps[*child].id);
         }
         self.last_words_were_said(plan, i);

@@ -51,7 +51,7 @@ pub(crate) struct Watch {
     asleep: bool,
     ended: bool,
     pub(crate) ending: bool,
-    background_failed: bool,
+    pub(crate) background_failed: bool,
     pub(crate) unwinding: Unwinding,
 }
 
