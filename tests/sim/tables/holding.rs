@@ -279,3 +279,24 @@ fn what_a_failure_kept_from_starting_goes_on_with_what_is_decided_about_it() {
     let events = desk.input(Input::Answered(Box::new(skip)));
     assert!(events.contains(&"step_started g.b".to_owned()), "{events:?}");
 }
+
+#[test]
+fn an_item_is_undone_although_another_was_interrupted() {
+    let body = Step { undo: crate::plans::undo(run(), false), ..step("e", &[], check()) };
+    let mut plan = plan(vec![step("e", &[], each(2, 0, vec![body])), step("b", &[], run())]);
+    plan.rollback = Rollback::Auto;
+    plan.complete(0);
+    let mut desk = Desk::new(plan);
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    let first = desk.state.index_of(&crate::plans::id("e[0]")).expect("it is there");
+    let second = desk.state.index_of(&crate::plans::id("e[1]")).expect("it is there");
+    desk.succeeds(first);
+    // The engine dies while the second item runs; the other step has failed meanwhile.
+    let failed = runbook_core::schedule::AttemptResult {
+        failure: Some((runbook_core::event::Outcome::Failed, "exit 1".into())),
+        ..Default::default()
+    };
+    let events = desk.resumes(vec![(second, Found::Unknown), (1, Found::Ended(Box::new(failed)))]);
+    assert!(events.contains(&"undo_started e[0]".to_owned()), "{events:?}");
+}

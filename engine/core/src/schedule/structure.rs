@@ -134,7 +134,10 @@ pub(super) struct Admission {
 impl Admission {
     /// Whether a step may start as far as it is an item; it then counts as one that runs.
     pub(super) fn admits(&mut self, plan: &Plan, state: &RunState, step: usize) -> bool {
-        let Some(group) = plan.steps[step].group else { return true };
+        // An undo stands beside what it undoes, and takes nobody's place.
+        let Some(group) = plan.steps[step].group.filter(|_| !plan.steps[step].waits_for_unwinding()) else {
+            return true;
+        };
         // The last words of a called runbook wait for what is done again above them, too.
         if plan.steps[step].cleanup && state.steps[step].status == Status::Pending {
             let mut above = state.children(group).iter().filter(|child| !plan.steps[**child].cleanup);
