@@ -180,6 +180,7 @@ impl Watch {
     /// A step that holds others begins: all in it is done anew where it is done again as a whole.
     #[track_caller]
     pub(crate) fn begins_to_hold(&mut self, plan: &Plan, i: usize, why: Option<&str>) {
+        let is_whole_again = std::mem::take(&mut self.steps[i].is_whole_again);
         let Some(why) = why else { return };
         let rounds = why.strip_prefix("round ").and_then(|rounds| rounds.split_once(" of "));
         if let (Some((round, times)), Action::Steps(group)) = (rounds, &plan.steps[i].action) {
@@ -187,7 +188,7 @@ impl Watch {
             let declared = group.repeat.as_ref().expect("it is repeated").times;
             assert!(times == declared && round <= times, "{}: {why}, of {declared}", plan.steps[i].id);
         }
-        if std::mem::take(&mut self.steps[i].is_whole_again) || why.starts_with("round ") {
+        if is_whole_again || why.starts_with("round ") {
             self.all_again(plan, i);
         }
     }
