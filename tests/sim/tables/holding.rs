@@ -300,3 +300,35 @@ fn an_item_is_undone_although_another_was_interrupted() {
     let events = desk.resumes(vec![(second, Found::Unknown), (1, Found::Ended(Box::new(failed)))]);
     assert!(events.contains(&"undo_started e[0]".to_owned()), "{events:?}");
 }
+
+/// A retry that a failure elsewhere keeps from being made is not waited for.
+#[test]
+fn a_retry_that_will_not_be_made_holds_nothing_up() {
+    let tried = |id: &str| Step { retry: Some(crate::plans::retry(1, &[])), ..inside(id, &[], run()) };
+    // The last words of a called runbook.
+    let last = Step { cleanup: true, ..inside("c.last", &[], run()) };
+    let mut desk = Desk::new(plan(vec![
+        step("c", &[], crate::plans::call()),
+        tried("c.a"),
+        last,
+        step("b", &[], run()),
+    ]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    desk.fails(3);
+    let events = desk.fails(1);
+    assert!(events.contains(&"step_started c.last".to_owned()), "{events:?}");
+    desk.succeeds(2);
+    assert_eq!(desk.state.outcome, Some(RunOutcome::Failed));
+    // A group of which the failure lets the run go on.
+    let g = Step { on_failure: OnFailure::Continue, ..step("g", &[], group(None)) };
+    let mut desk =
+        Desk::new(plan(vec![g, tried("g.a"), inside("g.b", &[], run()), step("after", &[0], run())]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    desk.fails(2);
+    let events = desk.fails(1);
+    assert!(events.contains(&"step_started after".to_owned()), "{events:?}");
+    desk.succeeds(3);
+    assert_eq!(desk.state.outcome, Some(RunOutcome::Failed));
+}

@@ -141,7 +141,10 @@ impl Admission {
         // The last words of a called runbook wait for what is done again above them, too.
         if plan.steps[step].cleanup && state.steps[step].status == Status::Pending {
             let mut above = state.children(group).iter().filter(|child| !plan.steps[**child].cleanup);
-            return !above.any(|child| state.retrying.contains(child) || is_done_again(plan, state, *child));
+            return !above.any(|child| {
+                (state.retrying.contains(child) && !is_held(plan, state, *child))
+                    || is_done_again(plan, state, *child)
+            });
         }
         self.admits_item(plan, state, step)
     }
