@@ -332,3 +332,16 @@ fn a_retry_that_will_not_be_made_holds_nothing_up() {
     desk.succeeds(3);
     assert_eq!(desk.state.outcome, Some(RunOutcome::Failed));
 }
+
+/// The same for what is done again after a crash: held in a group of which the failure lets the run go on.
+#[test]
+fn what_is_held_in_a_group_is_not_waited_for_after_a_crash() {
+    let g = Step { on_failure: OnFailure::Continue, ..step("g", &[], group(None)) };
+    let again = Step { on_interrupt: OnInterrupt::Rerun, ..inside("g.b", &[], run()) };
+    let mut desk = Desk::new(plan(vec![g, inside("g.a", &[], run()), again]));
+    desk.attendance = Attendance::Nobody;
+    desk.start();
+    desk.fails(1);
+    let events = desk.resumes(vec![(2, Found::Unknown)]);
+    assert_eq!(desk.state.outcome, Some(RunOutcome::Failed), "{events:?}");
+}

@@ -61,15 +61,6 @@ impl From<Vec<EventKind>> for Follow {
     }
 }
 
-/// Whether nothing new may start in this part of the run.
-pub(super) fn is_halting(plan: &Plan, state: &RunState, phase: Phase) -> bool {
-    match phase {
-        Phase::Main => Halting::of(plan, state).of_run(false),
-        Phase::Undo => false,
-        Phase::Finally => Halting::of(plan, state).of_run(true),
-    }
-}
-
 /// Whether the steps proper are ended, whatever failed of them.
 pub(super) fn ends(state: &RunState) -> bool {
     state.cancel.is_some() || state.aborted.is_some() || state.background_failure.is_some() || state.unwinding
@@ -150,15 +141,17 @@ pub(super) fn phase(
     let goes_on = |step: &usize| match standing(plan, state, *step, circumstances) {
         Standing::Moot => false,
         Standing::Looked | Standing::Undecided => true,
-        Standing::Declared(_) => !is_halting(plan, state, Phase::Main),
+        // What is held, be it in its group alone, is neither done again nor waited for.
+        Standing::Declared(_) => !is_held(plan, state, *step),
     };
+    let tries_again = |step: &usize| is_main(step) && !is_held(plan, state, *step);
     // What has passed already and only starts again is brought up for what is still to come.
     let brought_up = |step: &usize| state.steps[*step].was_ready;
     let over = state.main_is_over_but_for(brought_up)
         && !state.gates.keys().any(is_main)
         && !state.settled.keys().any(is_main)
         && !state.interrupted.iter().filter(|step| is_main(step) && !brought_up(step)).any(goes_on)
-        && (is_halting(plan, state, Phase::Main) || !state.retrying.iter().any(is_main));
+        && !state.retrying.iter().any(tries_again);
     if !over {
         Phase::Main
     } else if is_due(plan, state, attendance, circumstances) {
