@@ -272,3 +272,25 @@ fn mistakes_are_found_before_anything_runs() {
         &["`timeout` has no meaning beside `call`"],
     );
 }
+
+/// What undoes a group as a whole is shown with what else holds for it, once.
+#[test]
+fn plan_shows_the_undo_of_a_group_with_the_group() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - id: stage\n    undo: {call: back}\n    steps:\n      - {id: a, run: echo a}\n      - {id: b, run: echo b}\n",
+    );
+    test.runbook_named("back", "\nsteps: [{id: put, run: echo put}]\n");
+    let plan = test.runbook(&["plan", "main", "--format", "json"]).succeeds().json();
+    let ids = |lines: &serde_json::Value| -> Vec<String> {
+        lines.as_array().unwrap().iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&plan["steps"]), ["stage.a", "stage.b"], "groups appear as the steps in them");
+    assert_eq!(
+        (ids(&plan["groups"]), &plan["groups"][0]["undo"]),
+        (vec!["stage".into()], &"call back".into())
+    );
+    assert_eq!(ids(&plan["groups"][0]["undo_steps"]), ["stage.undo.put"]);
+    let shown = test.runbook(&["plan", "main"]).succeeds().stdout;
+    assert_eq!(shown.matches("undone by: call back").count(), 1, "{shown}");
+    assert!(shown.contains("stage.undo.put (run)"), "{shown}");
+}

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use runbook_core::id::StepId;
-use runbook_core::plan::{
-    EvidenceRule, OnFailure, Plan, PlanLine, describe, describe_groups, describe_guards,
-};
+use runbook_core::plan::{Description, EvidenceRule, OnFailure, Plan, PlanLine, describe};
 use runbook_core::template::quote_for_display;
 use runbook_runtime::run::{plan_digest, plan_text, shell_without_pipefail};
 use runbook_runtime::sanitize::{Style as SanitizeStyle, sanitize};
@@ -63,9 +61,8 @@ pub(super) fn show(context: &Context, plan: &Plan) -> u8 {
 
 fn print(context: &Context, plan: &Plan, probes: Option<&Probes>) {
     let digest = plan_digest(&plan_text(plan));
-    let mut lines = describe(plan);
-    warn_of_pipes(&mut lines, &context.environment.path);
-    let (lock, window) = describe_guards(plan);
+    let mut described = describe(plan);
+    warn_of_pipes(&mut described.steps, &context.environment.path);
     let text = match context.global.format {
         Format::Json => {
             let mut value = json!({
@@ -74,10 +71,10 @@ fn print(context: &Context, plan: &Plan, probes: Option<&Probes>) {
                 "digest": digest,
                 "params": plan.params,
                 "max_parallel": plan.max_parallel,
-                "lock": lock,
-                "window": window,
-                "steps": lines,
-                "groups": describe_groups(plan),
+                "lock": described.lock,
+                "window": described.window,
+                "steps": described.steps,
+                "groups": described.groups,
             });
             if let Some(probes) = probes {
                 value["probes"] = probes.to_json();
@@ -87,7 +84,7 @@ fn print(context: &Context, plan: &Plan, probes: Option<&Probes>) {
         Format::Text | Format::Github | Format::Gitlab => {
             let (width, plain) = (context.console.width, context.console.plain);
             let probed = probes.map(|probes| probes.to_text(width, plain));
-            to_text(plan, &digest, &lines, width, plain) + &probed.unwrap_or_default()
+            to_text(plan, &digest, &described, width, plain) + &probed.unwrap_or_default()
         }
     };
     context.console.print(&text);
@@ -104,7 +101,7 @@ fn warn_of_pipes(lines: &mut [PlanLine], folders: &[PathBuf]) {
 }
 
 /// The plan for people: each step with what it does, in the order in which they may start.
-fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: bool) -> String {
+fn to_text(plan: &Plan, digest: &str, described: &Description, width: usize, plain: bool) -> String {
     let signs = Signs::new(plain);
     let title =
         if plan.title == plan.runbook { String::new() } else { format!(": {}", harmless(&plan.title)) };
@@ -114,16 +111,15 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
         text.push_str(&wrap(&format!("  {name} = {}", harmless(&value)), width, "      "));
         text.push('\n');
     }
-    let (lock, window) = describe_guards(plan);
-    for (what, guard) in [("lock", lock), ("window", window)] {
+    for (what, guard) in [("lock", &described.lock), ("window", &described.window)] {
         if let Some(guard) = guard {
-            text.push_str(&wrap(&format!("  {what}: {}", harmless(&guard)), width, "      "));
+            text.push_str(&wrap(&format!("  {what}: {}", harmless(guard)), width, "      "));
             text.push('\n');
         }
     }
     text.push_str(&format!("  {}\n", styled(DIM, format_args!("digest {digest}"))));
     let mut finally = false;
-    let groups = describe_groups(plan);
+    let lines = &described.steps;
     for (index, line) in lines.iter().enumerate() {
         text.push('\n');
         if line.finally && !finally {
@@ -131,7 +127,7 @@ fn to_text(plan: &Plan, digest: &str, lines: &[PlanLine], width: usize, plain: b
             text.push_str("In the end, whatever happened:\n\n");
         }
         let previous = index.checked_sub(1).map(|previous| &lines[previous]);
-        text.push_str(&entered(line, previous, &groups, width));
+        text.push_str(&entered(line, previous, &described.groups, width));
         text.push_str(&wrap(&headline(line, previous), width, "     "));
         text.push('\n');
         for part in body(line) {
@@ -330,9 +326,9 @@ mod tests {
     #[test]
     fn a_plan_shows_every_step() {
         let plan = fixture::plan();
-        let lines = describe(&plan);
+        let described = describe(&plan);
         for (width, plain) in [(60, false), (100, true)] {
-            let text = to_text(&plan, &"d".repeat(64), &lines, width, plain);
+            let text = to_text(&plan, &"d".repeat(64), &described, width, plain);
             let text = anstream::adapter::strip_str(&text).to_string();
             insta::assert_snapshot!(format!("a_plan_shows_every_step_{width}"), text);
         }

@@ -161,62 +161,67 @@ pub struct PlanLine {
     pub artifacts: Vec<String>,
 }
 
-/// Describes every step of a plan, in its order.
+/// A plan as people are shown it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// The lock of the whole run.
+    pub lock: Option<String>,
+    /// The window of the whole run.
+    pub window: Option<String>,
+    /// Every step, in the plan's order; groups and calls appear as the steps in them (`cli.md`).
+    pub steps: Vec<PlanLine>,
+    /// What holds for each group or call as a whole: its condition, question, lock, window, undo and the like, in the plan's order.
+    pub groups: Vec<PlanLine>,
+}
+
+/// Describes a plan.
 #[must_use]
-pub fn describe(plan: &Plan) -> Vec<PlanLine> {
+pub fn describe(plan: &Plan) -> Description {
     let layout = Layout::of(plan);
     let mut before = Before::new(&layout.plan);
     let mut not_behind = layout.approvals_not_awaited();
-    let mut lines: Vec<PlanLine> = Vec::new();
+    let mut lines: Vec<(usize, PlanLine)> = Vec::new();
     let mut in_undo: BTreeMap<usize, Vec<PlanLine>> = BTreeMap::new();
-    let mut places = Vec::new();
     for (index, step) in layout.plan.steps.iter().enumerate() {
-        // One that holds others is shown by them, and for itself where it is undone as a whole.
-        if (step.is_container() && step.undo.is_none()) || step.waits_for_unwinding() {
+        let undone = layout.plan.undone_by(index);
+        // What is around the steps of an undo is shown by them.
+        if step.waits_for_unwinding() || (step.is_container() && undone.is_some()) {
             continue;
         }
         let mut line = before.line(step, std::mem::take(&mut not_behind[index]));
         line.needs = layout.needs(index);
         line.group = step.group.map(|group| layout.plan.steps[group].id.to_string());
-        let around = std::iter::once(index).chain(layout.plan.containers_of(index));
-        line.for_each = around.filter_map(|index| layout.items[index].as_ref()).map(items_shown).next();
-        match layout.plan.undone_by(index) {
-            Some(undone) => in_undo.entry(undone).or_default().push(line),
-            None => {
-                places.push(index);
-                lines.push(line);
-            }
-        }
-    }
-    for (line, index) in lines.iter_mut().zip(places) {
-        line.undo_steps = in_undo.remove(&index).unwrap_or_default();
-    }
-    lines
-}
-
-/// Describes what holds for a group or call as a whole: its condition, question, lock, window and the like, in the plan's order.
-#[must_use]
-pub fn describe_groups(plan: &Plan) -> Vec<PlanLine> {
-    let layout = Layout::of(plan);
-    let mut before = Before::new(&layout.plan);
-    let mut lines = Vec::new();
-    for (index, step) in layout.plan.steps.iter().enumerate() {
-        if !step.is_container() || step.is_added() {
-            continue;
-        }
-        let mut line = before.line(step, Vec::new());
-        line.needs = layout.needs(index);
-        line.group = step.group.map(|group| layout.plan.steps[group].id.to_string());
-        line.for_each = layout.items[index].as_ref().map(items_shown);
+        line.for_each = if step.is_container() {
+            layout.items[index].as_ref().map(items_shown)
+        } else {
+            let around = std::iter::once(index).chain(layout.plan.containers_of(index));
+            around.filter_map(|index| layout.items[index].as_ref()).map(items_shown).next()
+        };
         if let (Action::Call(call), Some(lock)) = (&step.action, &step.guards.lock)
             && call.has_own_lock
         {
             let context = before.context_of(Some(index), &IndexMap::new()).0;
             line.lock = Some(before.text(&lock.name, &context));
         }
-        lines.push(line);
+        match undone {
+            Some(undone) => in_undo.entry(undone).or_default().push(line),
+            None => lines.push((index, line)),
+        }
     }
-    lines
+    let (mut steps, mut groups) = (Vec::new(), Vec::new());
+    for (index, mut line) in lines {
+        line.undo_steps = in_undo.remove(&index).unwrap_or_default();
+        if layout.plan.steps[index].is_container() {
+            // Which approvals are not waited for is said of the steps.
+            line.not_behind.clear();
+            groups.push(line);
+        } else {
+            steps.push(line);
+        }
+    }
+    let context = before.context_of(None, &IndexMap::new()).0;
+    let lock = plan.guards.lock.as_ref().map(|lock| before.text(&lock.name, &context));
+    Description { lock, window: plan.guards.window.as_ref().map(ToString::to_string), steps, groups }
 }
 
 /// Whether a script of the step has pipes in it.
@@ -266,15 +271,6 @@ fn items_shown(each: &Each) -> String {
         text.push_str(&format!(", {} may fail", each.max_failures));
     }
     text
-}
-
-/// The lock and the window of a whole run, for people.
-#[must_use]
-pub fn describe_guards(plan: &Plan) -> (Option<String>, Option<String>) {
-    let mut before = Before::new(plan);
-    let context = before.context_of(None, &IndexMap::new()).0;
-    let lock = plan.guards.lock.as_ref().map(|lock| before.text(&lock.name, &context));
-    (lock, plan.guards.window.as_ref().map(ToString::to_string))
 }
 
 /// The texts of a plan before there is a run.

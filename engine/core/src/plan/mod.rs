@@ -36,7 +36,7 @@ mod unsupported;
 
 pub use build::{LOST_STEP, build, validate};
 pub(crate) use describe::shown;
-pub use describe::{PlanLine, describe, describe_groups, describe_guards};
+pub use describe::{Description, PlanLine, describe};
 pub use difference::{Difference, definition, differences};
 pub use guards::{Guards, Lock, OnBusy, Outside};
 pub use input::{

@@ -219,7 +219,7 @@ fn the_example_of_the_language_page_needs_its_project() {
 fn what_people_are_shown_before_a_run() {
     let plan =
         plan_with(DEPLOYMENT, &[("version", "v1.2.3"), ("site", "my site")], "").expect("it has no mistakes");
-    let lines = describe(&plan);
+    let lines = describe(&plan).steps;
     let line = |id: &str| lines.iter().find(|line| line.id.as_str() == id).expect(id);
     let command = |id: &str| line(id).command.clone().unwrap_or_default();
     assert_eq!(
@@ -259,7 +259,7 @@ steps:
     sleep {{ steps.a.number }}
 ",
     );
-    let lines = describe(&plan);
+    let lines = describe(&plan).steps;
     assert_eq!(
         lines[1].command.as_deref(),
         Some(
@@ -275,7 +275,7 @@ fn approvals_that_a_step_does_not_wait_for_are_shown() {
         "steps:\n- {id: a, run: x}\n- {id: gate, approve: {prompt: Go?}}\n- {id: b, needs: [a], run: x}\n- {id: c, needs: [gate], run: x}\n- {id: d, run: x}\nfinally:\n- {id: f, run: x}\n",
     );
     let shown: Vec<(String, usize)> =
-        describe(&plan).into_iter().map(|line| (line.id.to_string(), line.not_behind.len())).collect();
+        describe(&plan).steps.into_iter().map(|line| (line.id.to_string(), line.not_behind.len())).collect();
     let expected = [("a", 0), ("gate", 0), ("b", 1), ("c", 0), ("d", 0), ("f", 0)];
     assert_eq!(shown, expected.map(|(id, count)| (id.to_owned(), count)));
 }
@@ -304,7 +304,7 @@ fn a_long_runbook_is_planned() {
     let plan = plan(&text);
     assert_eq!(plan.steps.len(), 10_000);
     assert_eq!(plan.steps[9999].needs, [9996, 9997, 9998]);
-    assert_eq!(describe(&plan).len(), 10_000);
+    assert_eq!(describe(&plan).steps.len(), 10_000);
 }
 
 #[test]
