@@ -5,6 +5,7 @@
 //! asks. They follow from the plan, so they are not part of its text or digest.
 
 use super::model::{OnFailure, OnInterrupt, Plan, Role, Step};
+use crate::event::EventKind;
 use crate::id::StepId;
 
 /// What the question whether to undo is called where it is answered:
@@ -31,6 +32,12 @@ impl Step {
     #[must_use]
     pub fn waits_for_unwinding(&self) -> bool {
         matches!(self.role, Role::Undoes(_) | Role::Rollback)
+    }
+
+    /// An event about this step as it is recorded: an undo's starts and ends have names of their own.
+    #[must_use]
+    pub fn recorded(&self, event: EventKind) -> EventKind {
+        if self.undoes().is_some() { event.of_undo() } else { event }
     }
 
     /// The name under which the files of its attempts are kept: an undo shares
@@ -108,7 +115,15 @@ impl Plan {
     /// The step whose undo this step is, or is a part of.
     #[must_use]
     pub fn undone_by(&self, index: usize) -> Option<usize> {
-        std::iter::once(index).chain(self.containers_of(index)).find_map(|index| self.steps[index].undoes())
+        let undo = if self.steps[index].undoes().is_some() { Some(index) } else { self.undo_around(index) };
+        undo.and_then(|undo| self.steps[undo].undoes())
+    }
+
+    /// The undo that a step of the runbook which it calls belongs to.
+    #[must_use]
+    pub fn undo_around(&self, index: usize) -> Option<usize> {
+        let around = || self.containers_of(index).find(|around| self.steps[*around].undoes().is_some());
+        if self.steps[index].role == Role::InUndo { around() } else { None }
     }
 
     /// Where the undo of the step at `index` stands.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::follow::{NEVER_STARTED, Phase, follow, follow_unattended, phase, standing, why_held_back};
+use super::follow::{
+    NEVER_STARTED, Phase, follow, follow_unattended, may_be_void, phase, standing, why_held_back,
+};
 use super::gate;
 use super::guard::is_guarded;
 use super::input::{Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input};
@@ -291,12 +293,7 @@ impl Deciding<'_, '_> {
             let open = state.gates.contains_key(&step);
             matches!(plan.steps[step].action, Action::Approve(_))
                 && (given || open)
-                && match plan.steps[step].is_added() {
-                    true => plan.containers_of(step).any(|around| {
-                        plan.steps[around].undoes().is_some() && state.open.contains(&around)
-                    }),
-                    false => goes_on || plan.steps[step].finally,
-                }
+                && may_be_void(plan, state, step, goes_on)
                 // While something that it shows is done again, it isn't known yet.
                 && state.needs_are_met(step)
                 && !state.void_due.contains_key(&step)
@@ -450,5 +447,5 @@ pub fn finished_event(plan: &Plan, step: usize, attempt: u32, result: AttemptRes
         values: result.values,
         warnings: result.warnings,
     };
-    if plan.steps[step].undoes().is_some() { finished.of_undo() } else { finished }
+    plan.steps[step].recorded(finished)
 }

@@ -5,7 +5,7 @@ use super::gate;
 use super::guard::Wishes;
 use super::input::{Attendance, Circumstances, LockStanding};
 use super::settle::{bring_up, settle};
-use super::start::{start, start_in_undo};
+use super::start::start;
 use super::structure::{Halting, close, hold_back, is_held, pass_on, reopen, settle_items};
 use super::terminal::arrived;
 use super::unwind::{is_due, unwind};
@@ -113,6 +113,16 @@ pub(super) fn standing(
     }
 }
 
+/// Whether what was approved can be taken back: something may still rely on it. What undoes a step and has
+/// begun goes on, whatever the rest came to.
+pub(super) fn may_be_void(plan: &Plan, state: &RunState, step: usize, main_goes_on: bool) -> bool {
+    let declared = &plan.steps[step];
+    match declared.is_added() {
+        true => plan.undo_around(step).is_some_and(|undo| state.open.contains(&undo)),
+        false => main_goes_on || declared.finally,
+    }
+}
+
 /// Whether the run is being ended, so that it doesn't matter any more how a step ended.
 pub(super) fn is_moot(plan: &Plan, state: &RunState, step: usize) -> bool {
     Phase::of(&plan.steps[step]) == Phase::Main
@@ -203,10 +213,7 @@ pub(super) fn follow(
         events = hold_back(plan, state, phase, &halting, &why, circumstances);
     }
     if events.is_empty() && !undecided {
-        events = match phase {
-            Phase::Undo => start_in_undo(plan, state, &halting, circumstances, &mut wishes),
-            Phase::Main | Phase::Finally => start(plan, state, phase, &halting, circumstances, &mut wishes),
-        };
+        events = start(plan, state, phase, &halting, circumstances, &mut wishes);
     }
     if !events.is_empty() {
         return events.into();

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::clocks;
-use super::follow::{Phase, phase, reason_held_back};
+use super::follow::{Phase, may_be_void, phase, reason_held_back};
 use super::gate;
 use super::input::{Answer, Circumstances};
 use super::judge::judge;
@@ -58,13 +58,8 @@ pub(super) fn settle(plan: &Plan, state: &RunState, circumstances: &Circumstance
 pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Vec<EventKind> {
     let mut events = Vec::new();
     let main_goes_on = phase(plan, state, circumstances.attendance, circumstances) == Phase::Main;
-    // What undoes a step and has begun goes on, whatever the rest came to.
-    let undoes = |step: usize| {
-        let open = |around: usize| plan.steps[around].undoes().is_some() && state.open.contains(&around);
-        plan.steps[step].is_added() && plan.containers_of(step).any(open)
-    };
     for (&step, why) in &state.void_due {
-        if main_goes_on || plan.steps[step].finally || undoes(step) {
+        if may_be_void(plan, state, step, main_goes_on) {
             let step = plan.steps[step].id.clone();
             events.push(EventKind::GateClosed { step, result: "void".into(), reason: Some(why.clone()) });
         }
@@ -283,5 +278,5 @@ fn end(
         values: IndexMap::new(),
         warnings: Vec::new(),
     };
-    Some(if plan.steps[step].undoes().is_some() { finished.of_undo() } else { finished })
+    Some(plan.steps[step].recorded(finished))
 }

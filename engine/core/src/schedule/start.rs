@@ -88,8 +88,9 @@ fn down<'a>(plan: &'a Plan, state: &'a RunState, phase: Phase) -> impl Iterator<
     let cut_off = state.interrupted.iter().filter(|step| state.steps[**step].was_ready);
     let may = move |step: &usize| {
         // What an undo has started, nothing relies on once it is over.
-        let mut undo = plan.containers_of(*step).filter(|around| plan.steps[*around].undoes().is_some());
-        (phase == Phase::Finally || !plan.steps[*step].finally) && undo.all(|undo| state.open.contains(&undo))
+        let undo = plan.undo_around(*step);
+        (phase == Phase::Finally || !plan.steps[*step].finally)
+            && undo.is_none_or(|undo| state.open.contains(&undo))
     };
     state.lost.iter().chain(cut_off).copied().filter(may)
 }
@@ -114,21 +115,6 @@ pub(super) fn restart_backgrounds(
         starting.add(step, Some("the background command is started again"));
     }
     Some(starting.events)
-}
-
-/// Starts what can start of the runbook by which a step is undone.
-pub(super) fn start_in_undo(
-    plan: &Plan,
-    state: &RunState,
-    halting: &Halting,
-    circumstances: &Circumstances<'_>,
-    wishes: &mut Wishes,
-) -> Vec<EventKind> {
-    let in_undo = |step: &usize| Phase::of(&plan.steps[*step]) == Phase::Undo;
-    if !state.open.iter().any(in_undo) {
-        return Vec::new();
-    }
-    start(plan, state, Phase::Undo, halting, circumstances, wishes)
 }
 
 /// Starts the undo of a step.
@@ -357,8 +343,7 @@ pub(super) fn reissue(
         let shown = cut_off_condition(plan, state, index, circumstances)
             .and_then(|()| circumstances.renderer.shown(plan, state, index));
         if let Err(error) = shown {
-            let finished = not_started(step, attempt, &format!("template: {error}"));
-            return if step.undoes().is_some() { finished.of_undo() } else { finished };
+            return not_started(step, attempt, &format!("template: {error}"));
         }
     }
     EventKind::AttemptReissued {
@@ -398,7 +383,7 @@ pub(super) fn cut_off_condition(
 
 /// The end of an attempt whose texts could not be rendered, or that was not let start: nothing of it ran.
 pub(super) fn not_started(step: &Step, attempt: u32, reason: &str) -> EventKind {
-    EventKind::StepFinished {
+    step.recorded(EventKind::StepFinished {
         step: step.id.clone(),
         attempt,
         outcome: Outcome::Failed,
@@ -415,7 +400,7 @@ pub(super) fn not_started(step: &Step, attempt: u32, reason: &str) -> EventKind 
         fields: IndexMap::new(),
         values: IndexMap::new(),
         warnings: Vec::new(),
-    }
+    })
 }
 
 /// How long to wait before the next attempt of a step that has failed `used`

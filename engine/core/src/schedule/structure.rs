@@ -471,7 +471,7 @@ fn ended(
         values: IndexMap::new(),
         warnings,
     };
-    Some(if plan.steps[step].undoes().is_some() { finished.of_undo() } else { finished })
+    Some(plan.steps[step].recorded(finished))
 }
 
 /// After a failure, a rejection or a cancel: closes what waits, and, once nothing of it runs any more, says of each step that did not
