@@ -5,7 +5,9 @@ use runbook_core::plan::{Action, OnFailure, OnInterrupt, Plan, Rollback, Step};
 use runbook_core::schedule::{Attendance, Found, Input};
 
 use super::desk::Desk;
-use crate::plans::{approve, background, call, check, each, group, plan, probe, run, step, undo_by_call};
+use crate::plans::{
+    approve, background, call, check, each, group, plan, probe, question, run, step, undo_by_call,
+};
 use crate::simulator::answer;
 
 fn inside(id: &str, needs: &[usize], action: Action) -> Step {
@@ -26,6 +28,18 @@ fn an_interrupted_item_keeps_its_place() {
     assert_eq!(
         desk.resumes(vec![(1, Found::Unknown)]),
         ["run_resumed", "step_finished e[0] interrupted", "step_started e[0] 2"]
+    );
+}
+
+#[test]
+fn whether_to_do_an_item_is_asked_while_all_places_are_taken() {
+    let body = Step { ask: Some(Box::new(question())), ..step("e", &[], run()) };
+    let mut plan = plan(vec![step("a", &[], run()), step("e", &[], each(2, 0, vec![body]))]);
+    plan.max_parallel = 1;
+    let mut desk = Desk::new(plan);
+    assert_eq!(
+        desk.start(),
+        ["step_started a", "step_started e", "items e", "gate_opened e[0] ask", "gate_opened e[1] ask",]
     );
 }
 

@@ -500,6 +500,12 @@ impl Action {
 }
 
 impl Step {
+    /// Whether it begins while all places are taken: what it begins with is a question, a clock or steps of its own.
+    #[must_use]
+    pub fn begins_without_slot(&self) -> bool {
+        !self.action.takes_slot() || self.ask.is_some()
+    }
+
     /// The question that is put to people as this gate, as the runbook has it; those in the engine's own words have none.
     #[must_use]
     pub fn question(&self, gate: Gate) -> Option<&Question> {

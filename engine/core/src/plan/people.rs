@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::input::ProjectInput;
-use super::model::{Action, Step};
+use super::model::Step;
 use super::question::Question;
 use super::report::Report;
 use crate::diagnostic::Diagnostics;
@@ -120,18 +120,20 @@ pub(super) fn everyone(project: &Project) -> People {
 
 /// The part of a project that the questions of these steps use.
 pub(super) fn frozen(project: &Project, steps: &[Step]) -> People {
-    if questions(steps).next().is_none() {
+    let questions = questions(steps);
+    if questions.is_empty() {
         return People::default();
     }
     let all = everyone(project);
-    let used_groups: BTreeSet<&str> = questions(steps)
+    let used_groups: BTreeSet<&str> = questions
+        .iter()
         .flat_map(|question| &question.from)
         .filter_map(|name| name.strip_prefix(GROUP))
         .collect();
     // Where anyone may answer, everyone's users and keys tell people apart.
-    let anyone = questions(steps).any(|question| question.from.is_empty());
+    let anyone = questions.iter().any(|question| question.from.is_empty());
     let named: BTreeSet<String> =
-        questions(steps).flat_map(|question| all.members(&question.from)).map(str::to_owned).collect();
+        questions.iter().flat_map(|question| all.members(&question.from)).map(str::to_owned).collect();
     let People { mut people, mut groups } = all;
     people.retain(|name, _| anyone || named.contains(name));
     groups.retain(|name, _| used_groups.contains(name.as_str()));
@@ -139,19 +141,14 @@ pub(super) fn frozen(project: &Project, steps: &[Step]) -> People {
 }
 
 /// Every question of these steps, those of items included.
-fn questions(steps: &[Step]) -> Box<dyn Iterator<Item = &Question> + '_> {
-    Box::new(steps.iter().flat_map(|step| {
-        let items = match &step.action {
-            Action::Each(each) => each.body.as_slice(),
-            _ => &[],
-        };
+fn questions<'p>(steps: impl IntoIterator<Item = &'p Step>) -> Vec<&'p Question> {
+    let of_step = |step: &'p Step| {
         let own = step.action.question().map(|(_, question)| question);
-        let undo = step.undo.as_deref();
-        let of_undo = undo.and_then(|undo| undo.action.question()).map(|(_, question)| question);
-        let in_undo = undo.map_or(&[][..], |undo| &undo.steps);
-        let own = own.into_iter().chain(of_undo).chain(step.ask.as_deref());
-        own.chain(questions(items)).chain(questions(in_undo))
-    }))
+        let undo = step.undo.as_deref().and_then(|undo| undo.action.question()).map(|(_, question)| question);
+        let asked = own.into_iter().chain(undo).chain(step.ask.as_deref());
+        asked.chain(questions(step.held_back())).collect::<Vec<_>>()
+    };
+    steps.into_iter().flat_map(of_step).collect()
 }
 
 /// The names under `from`, each checked against the project.

@@ -18,8 +18,8 @@ impl Plan {
             return Err("no step may run at a time".into());
         }
         // What is added follows from the rest, and shares its ids.
-        let declared = self.steps.iter().take_while(|step| !step.is_added()).collect::<Vec<_>>();
-        check_list(&declared, &mut HashSet::new())
+        let declared = self.steps.iter().take_while(|step| !step.is_added()).count();
+        check_list(&self.steps[..declared], &mut HashSet::new())
     }
 
     /// The plan as it is shown before it has run: what is done for one item stands in the place of the step with items.
@@ -29,7 +29,7 @@ impl Plan {
     }
 }
 
-fn check_list<'p>(steps: &[&'p Step], ids: &mut HashSet<&'p str>) -> Result<(), String> {
+fn check_list<'p>(steps: &'p [Step], ids: &mut HashSet<&'p str>) -> Result<(), String> {
     let mut in_finally = false;
     for (index, step) in steps.iter().enumerate() {
         let id = &step.id;
@@ -52,13 +52,13 @@ fn check_list<'p>(steps: &[&'p Step], ids: &mut HashSet<&'p str>) -> Result<(), 
                 return Err(format!("`{id}` does nothing for its items"));
             }
             // What is done for an item has the id of the step, until there are items.
-            check_list(&each.body.iter().collect::<Vec<_>>(), &mut HashSet::new())?;
+            check_list(&each.body, &mut HashSet::new())?;
         }
         if let Some(undo) = &step.undo {
-            check_list(&undo.steps.iter().collect::<Vec<_>>(), ids)?;
+            check_list(&undo.steps, ids)?;
             let begins = undo.steps.first().is_none_or(|first| matches!(first.action, Action::Call(_)));
-            let others = undo.steps.iter().skip(1);
-            if !begins || others.into_iter().any(|step| step.group.is_none()) {
+            let mut others = undo.steps.iter().skip(1);
+            if !begins || others.any(|step| step.group.is_none()) {
                 return Err(format!("the undo of `{id}` is not the call of one runbook"));
             }
         }

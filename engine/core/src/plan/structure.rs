@@ -148,6 +148,14 @@ impl Step {
         body.iter().chain(self.undo.iter().flat_map(|undo| &undo.steps))
     }
 
+    pub(crate) fn held_back_mut(&mut self) -> impl Iterator<Item = &mut Self> {
+        let body = match &mut self.action {
+            Action::Each(each) => each.body.as_mut_slice(),
+            _ => &mut [],
+        };
+        body.iter_mut().chain(self.undo.iter_mut().flat_map(|undo| &mut undo.steps))
+    }
+
     /// The length of its id, or of the longest that stands in it, in bytes.
     pub(crate) fn longest_id(&self) -> usize {
         let inside = self.held_back().map(Self::longest_id).max().unwrap_or(0);
@@ -230,15 +238,7 @@ fn rename(step: &mut Step, from: &str, to: &str) -> Result<(), String> {
     let rest = step.id.as_str().strip_prefix(from).unwrap_or_default();
     let id = format!("{to}{rest}");
     step.id = id.parse::<StepId>().map_err(|error| error.to_string())?;
-    let body = match &mut step.action {
-        Action::Each(each) => each.body.as_mut_slice(),
-        _ => &mut [],
-    };
-    let undo = step.undo.iter_mut().flat_map(|undo| &mut undo.steps);
-    for inner in body.iter_mut().chain(undo) {
-        rename(inner, from, to)?;
-    }
-    Ok(())
+    step.held_back_mut().try_for_each(|inner| rename(inner, from, to))
 }
 
 #[cfg(test)]

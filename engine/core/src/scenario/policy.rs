@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answers::Answers;
-use crate::plan::{Action, OnFailure, Plan, ROLLBACK, Rollback, Step};
+use crate::plan::{OnFailure, Plan, ROLLBACK, Rollback, Step};
 
 /// Words that only a question about a failure takes.
 const OF_FAILURE: [&str; 4] = ["retry", "skip", "undo", "abort"];
@@ -27,11 +27,5 @@ fn ask_where_answered(step: &mut Step, answers: &Answers) {
     if step.on_failure == OnFailure::Unsaid && !step.is_container() && answered() {
         step.on_failure = OnFailure::Ask;
     }
-    let body = match &mut step.action {
-        Action::Each(each) => each.body.as_mut_slice(),
-        _ => &mut [],
-    };
-    for inner in body.iter_mut().chain(step.undo.iter_mut().flat_map(|undo| &mut undo.steps)) {
-        ask_where_answered(inner, answers);
-    }
+    step.held_back_mut().for_each(|inner| ask_where_answered(inner, answers));
 }

@@ -174,7 +174,7 @@ impl RunState {
             index: by_id(&plan),
             names: named(&plan).map(|(i, step)| (canonical_name(step.id.as_str()), i)).collect(),
             dependents,
-            is_gate: plan.steps.iter().map(|step| !step.action.takes_slot() || step.ask.is_some()).collect(),
+            is_gate: plan.steps.iter().map(Step::begins_without_slot).collect(),
             is_container: plan.steps.iter().map(crate::plan::Step::is_container).collect(),
             structure: Structure::of(&plan),
             open: BTreeSet::new(),

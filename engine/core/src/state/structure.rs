@@ -155,7 +155,7 @@ impl RunState {
                 Role::Rollback => self.rollback_question = Some(index),
                 Role::Declared | Role::InUndo => {}
             }
-            self.is_gate.push(!step.action.takes_slot());
+            self.is_gate.push(step.begins_without_slot());
             self.is_container.push(step.is_container());
             self.counted.push(false);
             self.needs_unmet.push(u32::try_from(step.needs.len()).unwrap_or(u32::MAX));

@@ -37,16 +37,12 @@ impl<'d> Resolver<'d> {
         merged.extend(undo.env.iter().map(|(name, text)| (name.to_string(), text.clone())));
         let own = environment::environment(&merged, place.env);
         let place = Place { env: &own, ..place };
-        let steps = match &undo.action.0 {
+        let (action, steps) = match &undo.action.0 {
             document::Action::Call(call) => {
                 let env = merged.into_iter().map(|(name, text)| (name, text.to_string())).collect();
-                self.undo_by_call(step, call, place, env)?
+                (Action::Steps(Group::default()), self.undo_by_call(step, call, place, env)?)
             }
-            _ => Vec::new(),
-        };
-        let action = match steps.is_empty() {
-            true => self.action_of(step, &undo.action, place, shell)?,
-            false => Action::Steps(Group::default()),
+            _ => (self.action_of(step, &undo.action, place, shell)?, Vec::new()),
         };
         let bounded = action.question().is_none() && steps.is_empty();
         let timeout = undo.timeout.or(self.default_timeout()).filter(|_| bounded);
@@ -107,7 +103,5 @@ impl<'d> Resolver<'d> {
 
 fn without_undo(step: &mut Resolved) {
     step.undo = None;
-    if let Action::Each(each) = &mut step.action {
-        each.body.iter_mut().for_each(without_undo);
-    }
+    step.held_back_mut().for_each(without_undo);
 }

@@ -555,6 +555,7 @@ fn copies_files(name: &str) -> bool {
 }
 
 /// Whether a starter is told to start a shell, which reads its input where no command is named: `sudo -i`, `sudo -u app -s`.
+/// Where one is named, the shell reads its words once more, and what it is given is refused the same.
 fn starts_shell(name: &str, arguments: &[Option<String>]) -> bool {
     let name = name.rsplit('/').next().unwrap_or(name);
     if !matches!(name, "sudo" | "doas") {
