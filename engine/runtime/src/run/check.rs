@@ -222,9 +222,7 @@ impl CheckTask {
                     values.insert("exit_code".into(), code.into());
                     if code == 0 { Ok(()) } else { Err(with_last_line(format!("exit {code}"), &stderr)) }
                 }
-                (_, Ended::Signalled(number)) => {
-                    Err(format!("signal {}", super::process::signal_name(number)))
-                }
+                (_, Ended::Signalled(number)) => Err(format!("signal {}", super::exit::signal_name(number))),
                 (_, Ended::NotSpawned(failure)) => Err(failure.to_string()),
                 (_, Ended::StillRunning) => Err("the probe may not be signalled, and still runs".to_owned()),
             },

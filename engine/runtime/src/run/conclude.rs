@@ -10,10 +10,11 @@ use runbook_core::state::RunState;
 use serde_json::Value;
 
 use super::dispatcher::Dispatcher;
+use super::exit::{EndOrder, result_of, signal_name};
 use super::files;
 use super::message::{CheckEnd, Message};
 use super::printed::{USABLE_BYTES_MAX, read_text};
-use super::process::{EndOrder, ProcessEnd, result_of, signal_name};
+use super::process::ProcessEnd;
 use crate::capture::{self, CaptureLog, parse_outputs};
 use crate::keeper::{Ended, Exit, SpawnPart, Verdict};
 use crate::store::RunDir;

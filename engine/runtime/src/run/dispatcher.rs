@@ -26,10 +26,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use super::conclude::Conclusion;
+use super::exit::EndOrder;
 use super::lending::Loan;
 use super::mailbox::Mailbox;
 use super::message::Message;
-use super::process::{EndOrder, Workshop};
+use super::process::Workshop;
 use super::surface::{Asking, Interruption, Observer, Operator, Reply, View};
 use crate::journal::{Replay, Writer};
 use crate::keeper::{Claim, Control};

@@ -1,28 +1,21 @@
-//! From a rendered command to a keeper, and from the keeper's last word to a
-//! result.
+//! From a rendered command to a keeper, and what the keeper tells of it.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use runbook_core::event::{LeakedProcess, Outcome};
 use runbook_core::id::StepId;
 use runbook_core::plan::Step;
 use runbook_core::render::Launch;
-use runbook_core::schedule::AttemptResult;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::environment::Environment;
-use super::files::hex;
 use super::locks::Locks;
 use super::message::Message;
-use crate::keeper::{
-    self, AttemptSpec, CommandTerminal, Control, Ended, EndedBy, Exit, Fate, Helper, NotStarted, Script,
-    Verdict,
-};
+use super::shell::Shells;
+use crate::keeper::{self, AttemptSpec, CommandTerminal, Control, Exit, Helper, NotStarted, Script, Verdict};
 use crate::redact::{Masker, Secrets};
 use crate::store::RunDir;
 
@@ -284,203 +277,4 @@ struct Told {
     end: ProcessEnd,
     /// Whether it was lost without a word.
     unheard: bool,
-}
-
-/// Which options make a shell stop at the first failure of a script: looked up once per shell and run, since a script is most of what steps are.
-#[derive(Debug, Default)]
-pub(super) struct Shells(Mutex<HashMap<String, &'static [&'static str]>>);
-
-impl Shells {
-    fn argv(&self, declared: &[String], default_shell: &str, environment: &Environment) -> Vec<String> {
-        let (program, options) = match declared {
-            [] => (default_shell, None),
-            [program] => (program.as_str(), None),
-            [program, rest @ ..] => (program.as_str(), Some(rest)),
-        };
-        let program_alone = std::iter::once(program.to_owned());
-        match options {
-            Some(options) => program_alone.chain(options.iter().cloned()).collect(),
-            None => {
-                let options = self.options(program, environment);
-                program_alone.chain(options.iter().map(|option| (*option).to_owned())).collect()
-            }
-        }
-    }
-
-    fn options(&self, program: &str, environment: &Environment) -> &'static [&'static str] {
-        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(options) = known.get(program) {
-            return options;
-        }
-        let options: &[&str] = match dialect(program, &folders_of(environment)) {
-            ShellKind::Bash => &["-euo", "pipefail", "-O", "inherit_errexit"],
-            ShellKind::WithPipefail => &["-eu", "-o", "pipefail"],
-            ShellKind::Plain => &["-eu"],
-            ShellKind::Other => &[],
-        };
-        known.insert(program.to_owned(), options);
-        options
-    }
-}
-
-enum ShellKind {
-    Bash,
-    WithPipefail,
-    Plain,
-    Other,
-}
-
-/// What a shell understands, by the name of the file it really is: `sh` is
-/// another program from system to system.
-fn dialect(program: &str, folders: &[PathBuf]) -> ShellKind {
-    let name =
-        |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let asked = name(Path::new(program));
-    let real = find_in(program, folders)
-        .and_then(|path| path.canonicalize().ok())
-        .map_or_else(|| asked.clone(), |path| name(&path));
-    match (asked.as_str(), real.as_str()) {
-        ("bash", _) => ShellKind::Bash,
-        (_, "bash" | "busybox" | "ksh" | "ksh93" | "mksh" | "zsh") => ShellKind::WithPipefail,
-        ("sh" | "dash" | "ash", _) | (_, "dash") => ShellKind::Plain,
-        _ => ShellKind::Other,
-    }
-}
-
-/// Looks a program up as `execvp` does.
-#[must_use]
-pub(super) fn find_program(program: &str, environment: &Environment) -> Option<PathBuf> {
-    find_in(program, &folders_of(environment))
-}
-
-fn find_in(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
-    if program.contains('/') {
-        return Some(PathBuf::from(program));
-    }
-    folders.iter().map(|folder| folder.join(program)).find(|path| path.is_file())
-}
-
-fn folders_of(environment: &Environment) -> Vec<PathBuf> {
-    environment.variables.get("PATH").map(|path| std::env::split_paths(path).collect()).unwrap_or_default()
-}
-
-/// The shell in whose pipes a failure goes unseen; none where it doesn't. `shell` is a step's, empty for the usual one; `folders` are
-/// those of programs.
-#[must_use]
-pub fn shell_without_pipefail(shell: &[String], folders: &[PathBuf]) -> Option<String> {
-    let (program, options) = match shell {
-        [] if find_in("bash", folders).is_some() => return None,
-        [] => ("sh", None),
-        [program] => (program.as_str(), None),
-        [program, options @ ..] => (program.as_str(), Some(options)),
-    };
-    let sees = match (dialect(program, folders), options) {
-        (ShellKind::Other, _) | (ShellKind::Bash | ShellKind::WithPipefail, None) => true,
-        (ShellKind::Plain, None) => false,
-        // With options of its own a shell gets none of ours.
-        (_, Some(options)) => options.iter().any(|option| option.contains("pipefail")),
-    };
-    (!sees).then(|| program.to_owned())
-}
-
-/// The name of a signal, as in `SIGTERM`.
-#[must_use]
-pub(super) fn signal_name(number: i32) -> String {
-    let name = match number {
-        libc::SIGHUP => "SIGHUP",
-        libc::SIGINT => "SIGINT",
-        libc::SIGQUIT => "SIGQUIT",
-        libc::SIGILL => "SIGILL",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGUSR1 => "SIGUSR1",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGUSR2 => "SIGUSR2",
-        libc::SIGPIPE => "SIGPIPE",
-        libc::SIGALRM => "SIGALRM",
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGXCPU => "SIGXCPU",
-        libc::SIGXFSZ => "SIGXFSZ",
-        libc::SIGSYS => "SIGSYS",
-        other => return format!("SIG{other}"),
-    };
-    name.to_owned()
-}
-
-/// Why the engine asked for a command's end.
-#[derive(Debug, Clone)]
-pub(super) struct EndOrder {
-    /// For the record: `stopped: SIGINT`.
-    pub reason: String,
-}
-
-/// What an exit means for the attempt: everything but expectations, outputs
-/// and artifacts.
-#[must_use]
-pub(super) fn result_of(exit: &Exit, timeout: Option<Duration>, ordered: Option<&EndOrder>) -> AttemptResult {
-    let (exit_code, signal, plain_failure) = match exit.ended {
-        Ended::Exited(0) => (Some(0), None, None),
-        Ended::Exited(code) => (Some(code), None, Some(format!("exit {code}"))),
-        Ended::Signalled(number) => {
-            let name = signal_name(number);
-            (None, Some(name.clone()), Some(format!("signal {name}")))
-        }
-        Ended::NotSpawned(failure) => (None, None, Some(format!("spawn: {failure}"))),
-        Ended::StillRunning => {
-            (None, None, Some("stopped: it may not be signalled, and still runs".to_owned()))
-        }
-    };
-    let leaked = leaked(exit);
-    let failure = match (exit.ended_by, ordered) {
-        (Some(EndedBy::Timeout), _) => {
-            let limit = timeout.map_or_else(String::new, |limit| {
-                format!(" after {}", runbook_core::duration::Duration::from(limit))
-            });
-            let running = leaked.iter().filter(|process| !process.ended && process.pid > 0);
-            let pids: Vec<String> = running.map(|process| process.pid.to_string()).collect();
-            let still =
-                if pids.is_empty() { String::new() } else { format!("; still running: {}", pids.join(", ")) };
-            Some((Outcome::Failed, format!("timeout{limit}{still}")))
-        }
-        // It was told to end; one that succeeded all the same has succeeded.
-        (_, Some(order)) => plain_failure.map(|_| (Outcome::Cancelled, order.reason.clone())),
-        // Nobody was there any more to finish it.
-        (Some(EndedBy::HungUp), None) => {
-            plain_failure.map(|_| (Outcome::Interrupted, "stopped: its terminal is gone".to_owned()))
-        }
-        (Some(EndedBy::Terminated | EndedBy::Killed), None) => {
-            plain_failure.map(|_| (Outcome::Cancelled, "stopped: the keeper was told to end it".to_owned()))
-        }
-        (None, None) => plain_failure.map(|reason| (Outcome::Failed, reason)),
-    };
-    AttemptResult {
-        failure,
-        exit_code,
-        signal,
-        duration_ms: u64::try_from(exit.duration.as_millis()).unwrap_or(u64::MAX),
-        log_sha256: exit.log.as_ref().map(|log| hex(&log.sha256)),
-        dropped_bytes: exit.dropped,
-        leaked,
-        ..AttemptResult::default()
-    }
-}
-
-/// What the command left running.
-fn leaked(exit: &Exit) -> Vec<LeakedProcess> {
-    let mut leaked: Vec<LeakedProcess> = exit
-        .leftovers
-        .iter()
-        .map(|leftover| LeakedProcess {
-            pid: u32::try_from(leftover.pid).unwrap_or(0),
-            command: leftover.name.clone(),
-            ended: leftover.fate == Fate::Ended,
-        })
-        .collect();
-    if exit.pipe_held && leaked.is_empty() {
-        leaked.push(LeakedProcess { pid: 0, command: "pipe".into(), ended: false });
-    }
-    leaked
 }

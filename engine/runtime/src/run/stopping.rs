@@ -6,8 +6,8 @@ use runbook_core::schedule::{Attendance, Input};
 use runbook_core::state::Outliving;
 
 use super::dispatcher::{Dispatcher, Signal};
+use super::exit::EndOrder;
 use super::message::Message;
-use super::process::EndOrder;
 use crate::keeper::{self, Control, Ending as KeeperEnding, Verdict, Witness};
 
 impl Dispatcher<'_> {
