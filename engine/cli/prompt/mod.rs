@@ -9,6 +9,7 @@ mod keyboard;
 mod keys;
 mod lent;
 mod operator;
+mod sheet;
 mod terminal;
 
 pub(crate) use operator::TerminalOperator;

@@ -9,8 +9,9 @@ use runbook_core::schedule::Attendance;
 use runbook_runtime::keeper::CommandTerminal;
 use runbook_runtime::run::{Asking, Interruption, Lent, Operator, Question, Reply};
 
-use super::dialogue::{Dialogue, Layout, Turn};
+use super::dialogue::{Dialogue, Turn};
 use super::lent::LentTerminal;
+use super::sheet::{Layout, Sheet};
 use super::terminal::{Terminal, Typed};
 use crate::report::Screen;
 use crate::report::wording::wrap;
@@ -50,7 +51,7 @@ impl Operator for TerminalOperator {
         let screen = Rc::clone(&self.screen);
         let again =
             self.shown.replace(Some(question.gate.nonce.clone())).as_ref() == Some(&question.gate.nonce);
-        let dialogue = Dialogue::new(question, Some(random_word()), self.layout());
+        let dialogue = Dialogue::new(Sheet::new(question, Some(random_word()), self.layout()));
         Box::pin(async move {
             let _held = screen.hold();
             let Ok(terminal) = Terminal::open() else { return Reply::Left };
@@ -95,7 +96,7 @@ impl Operator for TerminalOperator {
 
 /// Talks until it is decided.
 async fn converse(mut terminal: Terminal, mut dialogue: Dialogue, again: bool) -> Reply {
-    let opening = if again { dialogue.reminder() } else { dialogue.opening() };
+    let opening = if again { dialogue.sheet().reminder() } else { dialogue.sheet().opening() };
     terminal.show(&opening);
     loop {
         match terminal.line(&dialogue.prompt()).await {
