@@ -21,6 +21,7 @@ mod gc;
 mod guards;
 mod interactive;
 mod large;
+mod operations;
 mod order;
 mod outcomes;
 mod pairs;

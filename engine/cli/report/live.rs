@@ -19,7 +19,7 @@ use super::buffer::Buffer;
 use super::history;
 use super::next::Paste;
 use super::sentences::{question, sentence, start};
-use super::wording::{Signs, duration, fit, gist, started, titled};
+use super::wording::{Signs, duration, fit, gist, started, titled, wrap};
 use super::{Report, Screen};
 use crate::console::{DIM, STRONG, styled};
 
@@ -205,6 +205,7 @@ impl Report for Live {
             told.insert_str(end, &styled(DIM, titled(step, view)));
         }
         if !told.is_empty() || !output.is_empty() {
+            let told = laid_out(&told, self.screen.console().width, self.signs.next);
             self.screen.say(&format!("{output}{told}"));
         }
     }
@@ -232,5 +233,26 @@ impl Report for Live {
             running.finish_and_clear();
         }
         self.running.clear();
+    }
+}
+
+/// Sentences, wrapped; a command that can be pasted stays one line, whatever its length.
+fn laid_out(told: &str, width: usize, next: &str) -> String {
+    let lines = told.split('\n').map(|line| {
+        let is_command = line.trim_start().starts_with(next);
+        if is_command { line.to_owned() } else { wrap(line, width, "    ") }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::laid_out;
+
+    #[test]
+    fn sentences_are_wrapped_and_commands_are_not() {
+        let told = "! one two three four\n  → runbook resume last --retry step\n";
+        let expected = "! one two\n    three\n    four\n  → runbook resume last --retry step\n";
+        assert_eq!(laid_out(told, 12, "→"), expected);
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod next;
 pub(crate) mod rehearsals;
 mod screen;
 mod sentences;
+mod surviving;
 mod undoing;
 pub(crate) mod wording;
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use super::surviving;
 use crate::console::Console;
 
 /// The shared screen. One thread talks.
@@ -56,7 +57,7 @@ impl Screen {
 
     /// Live lines from now on, below what is said.
     pub(crate) fn live(&self) -> MultiProgress {
-        let live = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let live = MultiProgress::with_draw_target(surviving::target());
         self.inner.borrow_mut().live = Some(live.clone());
         live
     }
@@ -102,7 +103,7 @@ impl Drop for Held {
             (inner.live.clone(), inner.held.take())
         };
         if let Some(live) = live {
-            live.set_draw_target(ProgressDrawTarget::stderr());
+            live.set_draw_target(surviving::target());
         }
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.screen.say(&text);

@@ -1,0 +1,60 @@
+//! What the procedures of an operations team meet: narrow terminals, people who may not answer, long lists.
+
+use crate::helpers::{Connection, TestEnvironment, eventually};
+
+/// A name as long as a step of a group has is a column like any other, at sixty columns too.
+#[test]
+fn status_keeps_its_columns_on_a_narrow_terminal() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - id: immediate\n    steps:\n      - {id: acknowledge-it, run: 'true'}\n      - {id: pods, run: 'true'}\n",
+    )
+    .variable("COLUMNS", "60");
+    test.runbook(&["run", "main"]).succeeds();
+    let shown = test.runbook(&["status", "last"]).succeeds().stdout;
+    let columns: Vec<usize> =
+        shown.lines().filter_map(|line| line.strip_prefix("  ✓ ")?.find("succeeded")).collect();
+    assert_eq!(columns.len(), 3, "{shown}");
+    assert!(columns.iter().all(|column| *column == columns[0]), "{shown}");
+}
+
+/// Nobody types a reason and three fields only to be told that it does not count.
+#[test]
+fn who_may_not_answer_is_told_at_the_word() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - {id: gate, approve: {prompt: Go?, from: [somebody-else], fields: {ticket: {}}}}\n",
+    );
+    let mut terminal = test.at_terminal(&["run", "main"]);
+    terminal.await_text("Not by you");
+    terminal.await_text("or ?:");
+    terminal.type_line("approve");
+    let shown = terminal.await_text("may not answer");
+    assert!(!shown.contains("because"), "{shown}");
+    terminal.await_text("or ?:");
+    terminal.press_ctrl_c();
+    let (code, shown) = terminal.finish();
+    assert_eq!(code, 3, "{shown}");
+    assert!(!shown.contains("ticket:"), "{shown}");
+}
+
+/// SIGHUP: the run goes on without a terminal until it needs a person, then parks (engine §4); live lines stood on it.
+#[test]
+fn a_connection_that_breaks_while_steps_run_does_not_stop_the_run() {
+    let test = TestEnvironment::with(
+        r#"
+steps:
+  - {id: deploy, run: 'echo up >> "$LEDGER"; while [ -e "$HOLD" ]; do sleep 0.02; done; echo done >> "$LEDGER"'}
+  - {id: next, run: 'echo next >> "$LEDGER"'}
+  - {id: gate, approve: {prompt: Go?}}
+"#,
+    );
+    test.hold();
+    let mut connection = Connection::start(&test.command(&["run", "main"]));
+    // The live line of the step.
+    connection.await_text("while [ -e");
+    eventually("the step", || (test.ledger() == ["up"]).then_some(()));
+    let mut engine = connection.close();
+    test.release();
+    assert_eq!(engine.wait().unwrap().code(), Some(3));
+    assert_eq!(test.ledger(), ["up", "done", "next"]);
+    test.runbook(&["status", "last"]).succeeds().stdout_has("waiting");
+}
