@@ -152,7 +152,7 @@ impl Sheet<'_> {
         let signs = Signs::new(self.plain);
         let steps = &self.opened.state.plan.steps;
         let columns =
-            steps.iter().map(|step| step.id.as_str().width()).max().unwrap_or(0).min(self.width / 3);
+            steps.iter().map(|step| step.id.as_str().width()).max().unwrap_or(0).min(self.width / 2);
         let mut text = String::new();
         for (index, step) in in_order(&self.opened.state) {
             let known = &self.opened.state.steps[index];

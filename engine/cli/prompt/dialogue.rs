@@ -54,6 +54,11 @@ impl Dialogue {
 
     /// What stands before the place where people type.
     pub(super) fn prompt(&self) -> String {
+        self.sheet.asked(&self.asked())
+    }
+
+    /// What the prompt says.
+    fn asked(&self) -> String {
         let bar = self.sheet.bar();
         match &self.stage {
             Stage::Word => format!("{bar} {} ", self.sheet.choices()),
@@ -184,6 +189,10 @@ impl Dialogue {
                 )),
             );
         }
+        if let Some(why) = self.sheet.question.barred.get(&word) {
+            // Said before anything is typed for nothing.
+            return Turn::Say(self.sheet.line(why));
+        }
         self.stage = Stage::Reason { word };
         Turn::Say(String::new())
     }
@@ -256,6 +265,8 @@ impl Dialogue {
 
 #[cfg(test)]
 mod tests {
+    use runbook_core::document::model::{Choices, ParamKind, ParamSpec};
+    use runbook_core::document::text::Text;
     use runbook_core::moment::Moment;
     use runbook_runtime::run::Question;
 
@@ -281,6 +292,7 @@ mod tests {
             fields: IndexMap::new(),
             members: Vec::new(),
             refused: None,
+            barred: IndexMap::new(),
         }
     }
 
@@ -365,6 +377,42 @@ mod tests {
             after(with(EvidenceRule::Required), None, &["done", "", ""]),
             "? │ evidence, a note or a link:"
         );
+    }
+
+    #[test]
+    fn a_prompt_leaves_room_for_what_is_typed() {
+        let mut wide = question(Gate::Choose, &["a", "b"], &[]);
+        let choices = ["region lost", "data centre lost", "outage of more than four hours", "a breach"];
+        let rule = ParamSpec {
+            choices: Some(Choices::List(choices.map(Text::new).to_vec())),
+            ..ParamSpec::of(ParamKind::String)
+        };
+        wide.fields.insert("criterion".into(), rule);
+        let mut dialogue = Dialogue::new(Sheet::new(wide, None, layout(60, false)));
+        assert!(matches!(dialogue.line_typed("a"), Turn::Say(_)));
+        assert!(matches!(dialogue.line_typed(""), Turn::Say(_)));
+        let expected = "│ criterion (one of region lost, data centre lost, outage of\n\
+                        │ more than four hours, a breach):\n│ ";
+        assert_eq!(dialogue.prompt(), expected);
+    }
+
+    #[test]
+    fn who_may_not_say_a_word_is_told_before_anything_else_is_asked() {
+        let mut barred = approve();
+        barred.barred.insert("approve".into(), "root started the run".into());
+        let mut dialogue = Dialogue::new(Sheet::new(barred, None, layout(80, false)));
+        assert!(
+            dialogue.sheet().opening().contains("│ Not by you: root started the run.\n"),
+            "{}",
+            dialogue.sheet().opening()
+        );
+        let Turn::Say(said) = dialogue.line_typed("approve") else { panic!("answered") };
+        assert_eq!(
+            (said.as_str(), dialogue.prompt().as_str()),
+            ("│ root started the run\n", "│ approve, reject or ?: ")
+        );
+        assert!(matches!(dialogue.line_typed("reject"), Turn::Say(_)));
+        assert_eq!(dialogue.prompt(), "│ reject, because: ");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use runbook_core::moment::Moment;
 use runbook_core::schedule::goes_on;
 use runbook_runtime::run::Question;
 use runbook_runtime::sanitize::prompt_block;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::consequences::consequences;
 use crate::report::wording::{Signs, distance, harmless, wrap};
@@ -89,6 +90,9 @@ impl Sheet {
             text.push_str(&self.line(consequence));
         }
         text.push_str(&self.line(&self.who()));
+        for why in self.barred() {
+            text.push_str(&self.line(&format!("Not by you: {why}.")));
+        }
         if let Some(refused) = refused {
             text.push_str(&self.line(&format!("Your answer was not taken: {refused}")));
         }
@@ -253,6 +257,24 @@ impl Sheet {
         }
         text.push('.');
         text
+    }
+
+    /// Why this person's words would not count, each reason once.
+    fn barred(&self) -> Vec<&str> {
+        let mut reasons: Vec<&str> = self.question.barred.values().map(String::as_str).collect();
+        reasons.dedup();
+        reasons
+    }
+
+    /// A prompt, which leaves room for what is typed; what doesn't fit is lines above it.
+    pub(super) fn asked(&self, prompt: &str) -> String {
+        /// The columns that are left for what is typed.
+        const ROOM: usize = 16;
+        if prompt.width() + ROOM <= self.layout.width {
+            return prompt.to_owned();
+        }
+        let text = prompt.strip_prefix(self.bar()).unwrap_or(prompt);
+        format!("{}{} ", self.line(text.trim()), self.bar())
     }
 
     fn corner(&self) -> &'static str {

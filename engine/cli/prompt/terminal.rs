@@ -72,8 +72,10 @@ impl Terminal {
         let _ = self.tty.flush();
     }
 
-    /// Reads a line behind a prompt.
+    /// Reads a line behind the last line of a prompt; what stands above that is shown once.
     pub(super) async fn line(&mut self, prompt: &str) -> Typed {
+        let (above, prompt) = prompt.split_at(prompt.rfind('\n').map_or(0, |end| end + 1));
+        self.show(above);
         let mut line = Line::default();
         self.is_dirty = true;
         let mut buffer = [0; 256];

@@ -1,10 +1,12 @@
 //! Who may answer what, on whatever surface.
 
+use indexmap::IndexMap;
+
 use super::input::{Answer, Refusal};
 use crate::event::{Gate, Identity};
 use crate::id::StepId;
 use crate::plan::{People, Plan, Question};
-use crate::state::RunState;
+use crate::state::{OpenGate, RunState};
 
 /// The person who answers. Whose a signature is was found by its key; a user is whose entry names her.
 pub(super) fn person<'a>(people: &'a People, answer: &'a Answer) -> &'a str {
@@ -55,6 +57,26 @@ pub(super) fn may_say_it(
         )));
     }
     Ok(())
+}
+
+/// The words of an open question that a user who types at the terminal may not say, each with why.
+#[must_use]
+pub fn barred_words(
+    plan: &Plan,
+    state: &RunState,
+    step: usize,
+    gate: &OpenGate,
+    user: &str,
+) -> IndexMap<String, String> {
+    let step = &plan.steps[step];
+    let Some(question) = step.question(gate.gate) else { return IndexMap::new() };
+    let person = plan.people.person_of_user(user);
+    let starter = state.created.as_ref().map_or("", |created| created.user.as_str());
+    let said = gate
+        .words
+        .iter()
+        .map(|word| (word, may_say_it(plan, &step.id, question, (person, word), (starter, Identity::User))));
+    said.filter_map(|(word, may)| Some((word.clone(), may.err()?.message))).collect()
 }
 
 /// Whether a word lets the run go on past the question, so that all its fields must be filled in.

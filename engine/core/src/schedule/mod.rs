@@ -38,7 +38,7 @@ pub use input::{
     Refusal, RefusalKind, RenderedQuestion, Renderer, Shown, Terminal,
 };
 pub use judge::word_of;
-pub use may::goes_on;
+pub use may::{barred_words, goes_on};
 pub use offline::record_answer;
 pub use progress::{Next, Progress};
 pub use resume::{ResumeRequest, Rollback, check_ahead, check_ahead_again, plan_resume, plan_rollback};

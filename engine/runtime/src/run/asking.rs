@@ -2,7 +2,7 @@
 
 use runbook_core::event::{EventKind, Identity, Via};
 use runbook_core::id::StepId;
-use runbook_core::schedule::{Attendance, Input, Refusal, rule_of};
+use runbook_core::schedule::{Attendance, Input, Refusal, barred_words, rule_of};
 use runbook_core::state::OpenGate;
 
 use super::dispatcher::Dispatcher;
@@ -49,6 +49,7 @@ impl Dispatcher<'_> {
             in_undo: plan.steps[step].is_added(),
             refused,
             fields: fields.map(|(name, spec)| (name.clone(), rule_of(spec, gate.fields.get(name)))).collect(),
+            barred: barred_words(plan, &self.state, step, gate, &self.user),
             members: plan.people.members(&gate.from).into_iter().map(str::to_owned).collect(),
             gate: gate.clone(),
         };

@@ -74,6 +74,8 @@ pub struct Question {
     pub members: Vec<String>,
     /// Why the answer before was not taken.
     pub refused: Option<String>,
+    /// The words that this person may not say, each with why.
+    pub barred: IndexMap<String, String>,
 }
 
 /// What came of asking.
