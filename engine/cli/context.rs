@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use runbook_core::id::RunId;
-use runbook_runtime::store::Store;
+use runbook_runtime::store::{ResolveError, Store};
 
 use crate::console::Console;
 use crate::environment::Environment;
@@ -109,6 +109,18 @@ impl Context {
     /// The store of runs.
     pub(crate) fn store(&self) -> Result<Store, CommandError> {
         Ok(Store::open(&self.state_dir()?)?)
+    }
+
+    /// The run that a person means by `RUN`; a runbook's file means the latest run of it, as its name does.
+    pub(crate) fn resolve(&self, store: &Store, text: &str) -> Result<RunId, CommandError> {
+        let resolved = store.resolve(text);
+        if let Err(ResolveError::Unknown { .. }) = &resolved
+            && text.ends_with(".yaml") | text.ends_with(".yml")
+            && let Ok(file) = self.library()?.find(text)
+        {
+            return Ok(store.resolve(&file.name)?);
+        }
+        Ok(resolved?)
     }
 
     /// Refuses to decide about the run that this process is a step of: a step could otherwise approve itself.

@@ -133,7 +133,9 @@ impl From<ResolveError> for CommandError {
         match error {
             ResolveError::NoRuns => told.with_hint("runbook list"),
             ResolveError::Unknown { .. } => told.with_hint("runbook runs"),
-            ResolveError::Ambiguous { .. } | ResolveError::Store(_) => told,
+            ResolveError::Ambiguous { .. } | ResolveError::AmbiguousName { .. } | ResolveError::Store(_) => {
+                told
+            }
         }
     }
 }

@@ -53,9 +53,7 @@ pub(crate) fn execute(context: &Context, _: &Options) -> Result<u8, CommandError
                 continue;
             }
         }
-        let stem = file.name.rsplit('/').next().unwrap_or(&file.name);
-        let name = loaded.as_ref().and_then(|loaded| loaded.document.name.as_ref()).map_or(stem, |name| name);
-        let last_run = latest.remove(name);
+        let last_run = latest.remove(&file.name);
         entries.push(Entry { file, loaded, last_run });
     }
     if unknown > 0 {
@@ -82,11 +80,11 @@ pub(crate) fn execute(context: &Context, _: &Options) -> Result<u8, CommandError
     Ok(exit_code::SUCCEEDED)
 }
 
-/// The latest run of each runbook.
+/// The latest run of each runbook, by its path.
 fn latest_runs(context: &Context) -> Result<HashMap<String, Summary>, CommandError> {
     let mut latest = HashMap::new();
     for summary in index::list(&context.store()?, &Filter::default())? {
-        latest.entry(summary.runbook.clone()).or_insert(summary);
+        latest.entry(summary.path.clone()).or_insert(summary);
     }
     Ok(latest)
 }
@@ -117,7 +115,7 @@ fn to_json(entry: &Entry) -> Value {
         "file": entry.file.path,
         "title": document.and_then(|document| document.title.as_ref()),
         "owner": document.and_then(|document| document.owner.as_ref()),
-        "tags": document.map(|document| &document.tags),
+        "tags": document.map(|document| &document.tags[..]).unwrap_or_default(),
         "params": params,
         "valid": document.is_some(),
         "last_run": entry.last_run.as_ref().map(super::runs::to_json),

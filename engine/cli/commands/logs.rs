@@ -50,7 +50,7 @@ pub(crate) struct Options {
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     let store = context.store()?;
-    let dir = store.run(&store.resolve(&options.run)?)?;
+    let dir = store.run(&context.resolve(&store, &options.run)?)?;
     let opened = run::open(&dir)?;
     if let Some(step) = &options.step {
         check(&opened, step, options.attempt, options.undo)?;

@@ -49,7 +49,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     context.refuse_what_starts_settle()?;
     let helper = drive::helper()?;
     let store = context.store()?;
-    let run = store.resolve(&options.run)?;
+    let run = context.resolve(&store, &options.run)?;
     context.refuse_from_inside(&run)?;
     let dir = store.run(&run)?;
     let request = ResumeRequest {
@@ -61,6 +61,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         done: options.done.clone(),
         outputs: options.output.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
         attended: drive::is_attended(context),
+        ..ResumeRequest::default()
     };
     let edited = if options.adopt { adopting::propose(context, &dir)? } else { None };
     let taking = drive::Taking { override_window: options.override_window.clone(), edited };

@@ -153,6 +153,7 @@ pub(super) fn to_json(summary: &Summary) -> Value {
     json!({
         "run": summary.run,
         "runbook": summary.runbook,
+        "path": summary.path,
         "outcome": summary.outcome,
         "started_at": summary.started_at,
         "finished_at": summary.finished_at,
@@ -178,9 +179,15 @@ fn questions(summary: &Summary, now: Moment, width: usize) -> String {
     text
 }
 
+/// The runbook as a list names it: by its path, where that tells it from another one of the same name.
+fn shown_name(summary: &Summary) -> &str {
+    let is_longer = summary.path.rsplit('/').next() == Some(summary.runbook.as_str());
+    if is_longer { &summary.path } else { &summary.runbook }
+}
+
 /// How wide the names are shown.
 fn columns(runs: &[Summary], width: usize) -> usize {
-    runs.iter().map(|run| run.runbook.width()).max().unwrap_or(0).min(width.saturating_sub(46).max(12))
+    runs.iter().map(|run| shown_name(run).width()).max().unwrap_or(0).min(width.saturating_sub(46).max(12))
 }
 
 /// A line a run.
@@ -197,7 +204,7 @@ fn table(runs: &[Summary], columns: usize, now: Moment) -> String {
         let mut line = format!(
             "{}  {}  {word}{fill}  {}",
             styled(DIM, &summary.run),
-            pad(&harmless(&summary.runbook), columns),
+            pad(&harmless(shown_name(summary)), columns),
             if took.is_empty() { distance(summary.started_at, now) } else { took }
         );
         let steps: Vec<&str> = summary.waiting_for.iter().map(|waiting| waiting.step.as_str()).collect();

@@ -6,7 +6,7 @@ use runbook_core::moment::Moment;
 use runbook_core::plan::Step;
 use runbook_core::state::{RunState, Status};
 use runbook_runtime::run::{self, Opened, View};
-use runbook_runtime::store::{Standing, Summary, lock, summarize};
+use runbook_runtime::store::{Standing, Summary, lock, path_of_run, summarize};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -31,14 +31,15 @@ pub(crate) struct Options {
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     let store = context.store()?;
-    let dir = store.run(&store.resolve(&options.run)?)?;
+    let dir = store.run(&context.resolve(&store, &options.run)?)?;
     // First the lock, then the journal: what is written in between is seen, and a run that ends in between is not called interrupted.
     let mut is_held = lock::is_held(&dir)?.is_some();
     let opened = run::open(&dir)?;
     is_held = is_held && opened.state.outcome.is_none();
-    let Some(summary) = summarize(&opened.replay, is_held) else {
+    let Some(mut summary) = summarize(&opened.replay, is_held) else {
         return Err(CommandError::store(format!("the journal of run {} has no beginning", dir.run())));
     };
+    summary.path = path_of_run(&dir).unwrap_or_else(|| summary.runbook.clone());
     match context.global.format {
         Format::Json => {
             let value = to_json(&summary, &opened, is_held);

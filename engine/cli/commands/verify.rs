@@ -23,7 +23,7 @@ pub(crate) struct Options {
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     let runs = context.store()?;
-    let run = runs.resolve(&options.run)?;
+    let run = context.resolve(&runs, &options.run)?;
     let dir = runs.run(&run)?;
     let problems = store::verify(&dir, |text| Ok(run::plan_digest(text)))?;
     let is_fine = problems.is_empty();

@@ -40,7 +40,7 @@ pub(crate) struct Options {
 /// Executes the command; the exit status.
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     let store = context.store()?;
-    let dir = store.run(&store.resolve(&options.run)?)?;
+    let dir = store.run(&context.resolve(&store, &options.run)?)?;
     let context = onlooker(context);
     block_on(async {
         // Before anything is shown: who sees something may press Ctrl-C.

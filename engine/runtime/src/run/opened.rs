@@ -15,12 +15,10 @@ use super::error::SessionError;
 use super::files::hex;
 use super::printed::Printed;
 use crate::journal::{self, Replay};
-use crate::store::{ENVIRONMENT, RunDir};
+use crate::store::{ENVIRONMENT, ENVIRONMENT_BYTES_MAX, RunDir};
 
 /// The largest plan that is read back, in bytes.
 pub(super) const PLAN_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// The same for the environment.
-const ENVIRONMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// A plan as it is written to `plan.json`.
 #[must_use]

@@ -34,7 +34,7 @@ use crate::secrets::{self};
 use crate::store::identity::{current_user, hostname};
 use crate::store::index;
 use crate::store::lock::RunLock;
-use crate::store::{ENVIRONMENT, NewFiles, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold};
+use crate::store::{ENVIRONMENT, NewFiles, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold, path_name};
 
 /// How often an id that is taken is replaced by another.
 const ID_TRIES: u32 = 8;
@@ -79,6 +79,19 @@ pub struct Surroundings<'o> {
     pub state_directory: Option<String>,
 }
 
+/// Where the plan's secrets are read from.
+pub(super) fn secret_sources(plan: &Plan) -> IndexMap<String, secrets::SecretSource> {
+    let sources = plan.secrets.iter().map(|(name, source)| {
+        let source = match source {
+            SecretSource::Env(name) => secrets::SecretSource::Env(name.clone()),
+            SecretSource::File(path) => secrets::SecretSource::File(path.into()),
+            SecretSource::Command(argv) => secrets::SecretSource::Command(argv.clone()),
+        };
+        (name.clone(), source)
+    });
+    sources.collect()
+}
+
 /// Reads the plan's secrets, all before anything runs.
 ///
 /// # Errors
@@ -88,19 +101,8 @@ pub async fn read_secrets(
     root: &std::path::Path,
     outside: &IndexMap<String, String>,
 ) -> Result<Secrets, SessionError> {
-    let sources = plan
-        .secrets
-        .iter()
-        .map(|(name, source)| {
-            let source = match source {
-                SecretSource::Env(name) => secrets::SecretSource::Env(name.clone()),
-                SecretSource::File(path) => secrets::SecretSource::File(path.into()),
-                SecretSource::Command(argv) => secrets::SecretSource::Command(argv.clone()),
-            };
-            (name.clone(), source)
-        })
-        .collect();
-    let read = secrets::read_all(&sources, root, outside).await.map_err(SessionError::Secrets)?;
+    let read =
+        secrets::read_all(&secret_sources(plan), root, outside).await.map_err(SessionError::Secrets)?;
     let masker = Masker::new(&read);
     for (param, value) in &plan.params {
         let text = match value {
@@ -188,9 +190,9 @@ pub async fn create(
         state,
         opening: Opening::New { first, files },
         secrets,
-        environment: new.environment,
         handled: Vec::new(),
-        fold: SummaryFold::default(),
+        fold: SummaryFold::default().with_path(path_name(&new.environment.root, &new.environment.file)),
+        environment: new.environment,
         named: entry.locks,
         lock_standings: entry.standings,
         lock,
@@ -430,9 +432,9 @@ pub async fn resume<R>(
         state,
         opening: Opening::Again { replay },
         secrets,
+        fold: fold.with_path(path_name(&environment.root, &environment.file)),
         environment,
         handled,
-        fold,
         named: entry.locks,
         lock_standings: entry.standings,
         lock,

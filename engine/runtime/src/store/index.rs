@@ -21,6 +21,7 @@ use super::error::StoreError;
 use super::files::Directory;
 use super::lock;
 use super::mode;
+use super::place::path_of_run;
 use super::run_directory::{RunDir, segment_name};
 use super::state_directory::Store;
 use super::summary::{Standing, Summary, Tail, summarize};
@@ -42,13 +43,16 @@ const ID_LENGTH: usize = 20;
 const SUCCEEDED: &[u8] = b"\"outcome\":\"succeeded\"";
 /// What stands in a line before the moment at which its run ended.
 const FINISHED: &[u8] = b"\"finished_at\":\"";
+/// What ends the part of a line that is about the runbook, and what begins its path.
+const OUTCOME: &[u8] = b"\",\"outcome\":\"";
+const PATH: &[u8] = b"\",\"path\":\"";
 /// The length of the second that a run id begins with.
 const SECOND: usize = 15;
 
 /// Which runs are listed. Nothing set: all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this runbook: its name, or the last part of it.
+    /// Of this runbook: its path below the folder of runbooks, its name, or the last part of either.
     pub runbook: Option<String>,
     /// That stand like one of these; empty: any.
     pub outcomes: Vec<Standing>,
@@ -63,7 +67,7 @@ pub struct Filter {
 impl Filter {
     /// What can be said without asking lock and journal.
     fn fits(&self, summary: &Summary) -> bool {
-        self.runbook.as_deref().is_none_or(|name| is_named(&summary.runbook, name))
+        self.runbook.as_deref().is_none_or(|name| summary.is_named(name))
             && self.since.is_none_or(|since| summary.started_at >= since)
             && self.user.as_deref().is_none_or(|user| summary.user == user)
     }
@@ -71,11 +75,6 @@ impl Filter {
     fn fits_standing(&self, summary: &Summary) -> bool {
         self.outcomes.is_empty() || self.outcomes.contains(&summary.outcome)
     }
-}
-
-/// Whether a runbook is meant by `name`: its whole name or its last part.
-pub(crate) fn is_named(runbook: &str, name: &str) -> bool {
-    runbook == name || runbook.rsplit('/').next() == Some(name)
 }
 
 /// Writes where a run stands into the index: at its creation, when it parks and
@@ -108,9 +107,8 @@ pub fn list(store: &Store, filter: &Filter) -> Result<Vec<Summary>, StoreError> 
         {
             break;
         }
-        let indexed =
-            lines.get(name.as_bytes()).and_then(|line| serde_json::from_slice::<Summary>(line).ok());
-        if indexed.as_ref().is_some_and(|summary| !filter.fits(summary)) {
+        let indexed = lines.get(name.as_bytes()).and_then(|line| read_line(line));
+        if indexed.as_ref().is_some_and(|summary| !summary.path.is_empty() && !filter.fits(summary)) {
             continue;
         }
         let Some((mut summary, is_news)) = refresh(store, name, indexed)? else { continue };
@@ -131,6 +129,53 @@ pub fn list(store: &Store, filter: &Filter) -> Result<Vec<Summary>, StoreError> 
         let _ = compact(store, &names);
     }
     Ok(listed)
+}
+
+/// The latest run of each runbook that `text` could mean, in no order.
+///
+/// # Errors
+/// Where the state directory can't be read.
+pub(super) fn latest_of_each(store: &Store, text: &str) -> Result<Vec<Summary>, StoreError> {
+    let names = store.run_names()?;
+    let bytes = read_index(store)?;
+    let (lines, _) = last_lines(&bytes);
+    let (mut found, mut learned) = (Vec::new(), Vec::new());
+    // What stands in a line about its runbook, and the second of the latest run of which it does.
+    let mut seen: HashMap<&[u8], &str> = HashMap::new();
+    for name in names.iter().rev() {
+        let line = lines.get(name.as_bytes());
+        // Runs of one second are in the order of their ids, which is by chance.
+        if let Some(about) = line.and_then(|line| about_runbook(line))
+            && *seen.entry(about).or_insert(&name[..SECOND]) != &name[..SECOND]
+        {
+            continue;
+        }
+        let indexed = line.and_then(|line| read_line(line));
+        if indexed.as_ref().is_some_and(|summary| !summary.path.is_empty() && !summary.is_named(text)) {
+            continue;
+        }
+        let Some((summary, is_news)) = refresh(store, name, indexed)? else { continue };
+        if is_news {
+            learned.push(summary.clone());
+        }
+        if summary.is_named(text) {
+            found.push(summary);
+        }
+    }
+    let _ = append(store, &learned);
+    Ok(found)
+}
+
+fn read_line(line: &[u8]) -> Option<Summary> {
+    serde_json::from_slice(line).ok()
+}
+
+/// What a line says of its runbook, in bytes: equal only where that is the same. Nothing of one that lacks the path.
+fn about_runbook(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.get(LINE_START.len() + ID_LENGTH..)?;
+    let end = memchr::memmem::find(rest, OUTCOME)?;
+    let about = &rest[..end];
+    memchr::memmem::find(about, PATH).map(|_| about)
 }
 
 /// The runs that had ended by some moment, which may be another one for those that succeeded, as far as the index knows, in no order: no folder is opened,
@@ -181,7 +226,8 @@ fn refresh(
     if let Some(summary) = &indexed
         && summary.outcome.is_final()
     {
-        return Ok(indexed.map(|summary| (summary, false)));
+        let is_news = summary.path.is_empty();
+        return Ok(indexed.map(|summary| (with_path(store, summary), is_news)));
     }
     let Ok(run) = name.parse::<RunId>() else { return Ok(None) };
     let dir = match store.run(&run) {
@@ -200,14 +246,15 @@ fn refresh(
             && matches!(summary.outcome, Standing::Waiting | Standing::Interrupted)
     };
     if let Some(summary) = indexed.as_ref().filter(|summary| at_rest(summary)) {
-        return Ok(Some((summary.clone(), false)));
+        return Ok(Some((with_path(store, summary.clone()), summary.path.is_empty())));
     }
     let fresh = match journal::read(&dir) {
         Ok(replay) => summarize(&replay, is_held),
         Err(JournalError::Store(error)) if error.is_missing() => None,
         Err(_) => Some(unreadable(run, indexed.as_ref())),
     };
-    Ok(fresh.map(|mut fresh| {
+    Ok(fresh.map(|fresh| {
+        let mut fresh = with_path(store, fresh);
         fresh.tail = if is_held || fresh.outcome.is_final() { None } else { now };
         // A live run would be news at every look.
         let is_news = indexed.is_none() || (!is_held && indexed.as_ref() != Some(&fresh));
@@ -215,14 +262,26 @@ fn refresh(
     }))
 }
 
+/// Fills in by which path the runbook is found, where the line is of an earlier version, or of a journal alone: its name,
+/// where nothing tells.
+fn with_path(store: &Store, mut summary: Summary) -> Summary {
+    if summary.path.is_empty() {
+        let known = store.run(&summary.run).ok().and_then(|dir| path_of_run(&dir));
+        summary.path = known.unwrap_or_else(|| summary.runbook.clone());
+    }
+    summary
+}
+
 /// What can be said of a run whose journal can't be read.
 fn unreadable(run: RunId, indexed: Option<&Summary>) -> Summary {
     let started_at = indexed.map_or_else(|| created_at(&run), |summary| summary.started_at);
-    let (runbook, user) =
-        indexed.map_or_else(Default::default, |summary| (summary.runbook.clone(), summary.user.clone()));
+    let (runbook, path, user) = indexed.map_or_else(Default::default, |summary| {
+        (summary.runbook.clone(), summary.path.clone(), summary.user.clone())
+    });
     Summary {
         run,
         runbook,
+        path,
         outcome: Standing::Interrupted,
         started_at,
         finished_at: None,

@@ -12,9 +12,11 @@ pub mod inbox;
 pub mod index;
 pub mod lock;
 mod mode;
+mod named;
 pub mod named_lock;
 mod new_files;
 pub mod old;
+mod place;
 mod resolve;
 mod run_directory;
 mod share;
@@ -29,6 +31,8 @@ pub use error::{Family, StoreError};
 pub use files::Directory;
 pub use new_files::NewFiles;
 pub(crate) use new_files::begin;
+pub(crate) use place::ENVIRONMENT_BYTES_MAX;
+pub use place::{path_name, path_of_run};
 pub use resolve::ResolveError;
 pub use run_directory::{
     ARTIFACTS, ENVIRONMENT, FILES, INBOX, LOCK, LOGS, PLAN, RUNBOOK, RunDir, WITNESS, former_plan,

@@ -5,7 +5,7 @@ use runbook_core::id::RunId;
 use runbook_core::moment::Moment;
 
 use super::error::{Family, StoreError};
-use super::index::{self, Filter};
+use super::named;
 use super::run_directory::{RunDir, segment_name};
 use super::state_directory::Store;
 use crate::journal;
@@ -38,6 +38,14 @@ pub enum ResolveError {
         /// How many there are.
         count: usize,
     },
+    /// The name of several runbooks.
+    #[error("`{text}` could be any of {}; write which one", paths.join(", "))]
+    AmbiguousName {
+        /// What was given.
+        text: String,
+        /// Their paths below the folder of runbooks.
+        paths: Vec<String>,
+    },
     /// The state directory can't be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -52,7 +60,9 @@ impl ResolveError {
     #[must_use]
     pub fn family(&self) -> Family {
         match self {
-            Self::NoRuns | Self::Unknown { .. } | Self::Ambiguous { .. } => Family::NotFound,
+            Self::NoRuns | Self::Unknown { .. } | Self::Ambiguous { .. } | Self::AmbiguousName { .. } => {
+                Family::NotFound
+            }
             Self::Store(error) => error.family(),
         }
     }
@@ -87,9 +97,7 @@ impl Store {
                 }
             }
         }
-        let filter = Filter { runbook: Some(text.to_owned()), limit: Some(1), ..Filter::default() };
-        let latest = index::list(self, &filter)?.into_iter().next();
-        latest.map(|summary| summary.run).ok_or_else(|| ResolveError::Unknown { text: text.to_owned() })
+        named::latest_run(self, text)?.ok_or_else(|| ResolveError::Unknown { text: text.to_owned() })
     }
 
     fn beginning_with(&self, text: &str) -> Result<Vec<RunId>, StoreError> {

@@ -80,6 +80,10 @@ pub struct Summary {
     pub run: RunId,
     /// The runbook's name.
     pub runbook: String,
+    /// The path below the folder of runbooks by which it is found, without the ending; empty where an earlier version
+    /// listed it.
+    #[serde(default)]
+    pub path: String,
     /// Where it stands.
     pub outcome: Standing,
     /// When it was created.
@@ -96,6 +100,14 @@ pub struct Summary {
     pub(crate) tail: Option<Tail>,
 }
 
+impl Summary {
+    /// Whether its runbook is meant by `name`: its path, its name, or the last part of either.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        [&self.path, &self.runbook].into_iter().any(|own| own == name || own.rsplit('/').next() == Some(name))
+    }
+}
+
 /// The end of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tail {
@@ -108,6 +120,7 @@ pub(crate) struct Tail {
 /// Collects a summary from events as they come; cheap enough to follow a run.
 #[derive(Debug, Clone, Default)]
 pub struct SummaryFold {
+    path: Option<String>,
     created: Option<Created>,
     finished: Option<(RunOutcome, Moment)>,
     is_parked: bool,
@@ -124,6 +137,12 @@ struct Created {
 }
 
 impl SummaryFold {
+    /// Of a run whose runbook is found by that path, where it is known.
+    #[must_use]
+    pub fn with_path(self, path: Option<String>) -> Self {
+        Self { path, ..self }
+    }
+
     /// Takes the next event.
     pub fn apply(&mut self, at: Moment, kind: &EventKind) {
         match kind {
@@ -199,6 +218,7 @@ impl SummaryFold {
         Some(Summary {
             run: run.clone(),
             runbook: created.runbook.clone(),
+            path: self.path.clone().unwrap_or_default(),
             outcome: self.standing(is_held),
             started_at: created.at,
             finished_at: self.finished.map(|(_, at)| at),

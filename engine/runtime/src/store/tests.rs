@@ -16,8 +16,8 @@ use super::inbox::{self, AnswerFile, FileName, NoteFile, Request, Verdict};
 use super::index::{self, Filter};
 use super::lock::{self, LockError, RunLock};
 use super::{
-    Directory, Family, LOCK, PLAN, Problem, ResolveError, RunDir, Standing, Store, StoreError, Watch,
-    identity, summarize, verify,
+    Directory, Family, LOCK, PLAN, Problem, ResolveError, RunDir, Standing, Store, StoreError, Summary,
+    Watch, identity, summarize, verify,
 };
 use crate::journal::{self, Writer};
 
@@ -331,12 +331,13 @@ fn ten_thousand_runs_are_listed_from_the_index_and_without_it() {
     for number in 0..10_000 {
         let id = format!("20251122T{:02}{:02}{:02}-aaaa", number / 3600, number / 60 % 60, number % 60);
         fs::DirBuilder::new().mode(0o700).create(runs.join(&id)).expect("a folder");
+        let name = if number == 77 { "db/rare" } else { "deploy" };
         let line = serde_json::json!({
-            "run": id, "runbook": if number == 77 { "db/rare" } else { "deploy" }, "outcome": "succeeded",
-            "started_at": "2025-11-22T00:00:00.000Z", "finished_at": null, "user": "ana", "waiting_for": [],
+            "path": name, "outcome": "succeeded", "started_at": "2025-11-22T00:00:00.000Z",
+            "finished_at": null, "user": "ana", "waiting_for": [],
         });
-        lines.push_str(&line.to_string());
-        lines.push('\n');
+        // In the order in which lines are written.
+        lines.push_str(&format!("{{\"run\":\"{id}\",\"runbook\":\"{name}\",{}\n", &line.to_string()[1..]));
     }
     let index = folder.path().join("index.jsonl");
     fs::write(&index, &lines).expect("written");
@@ -345,7 +346,8 @@ fn ten_thousand_runs_are_listed_from_the_index_and_without_it() {
     // One more run is one more line.
     let dir = add_run(&store, "20261122T000000-bbbb", 0, &[created("deploy"), finished()]);
     let replay = journal::read(&dir).expect("a journal");
-    index::record(&store, &summarize(&replay, false).expect("a summary")).expect("recorded");
+    let summary = Summary { path: "deploy".into(), ..summarize(&replay, false).expect("a summary") };
+    index::record(&store, &summary).expect("recorded");
     let grown = fs::read_to_string(&index).expect("there");
     assert_eq!(grown.strip_prefix(&lines).expect("only appended").lines().count(), 1);
     let latest = Filter { limit: Some(1), ..Filter::default() };
