@@ -139,3 +139,70 @@ fn a_secret_has_no_place_in_a_script_and_a_parameter_none_for_a_secret() {
     test.runbook(&["run", "main", "-p", &format!("p={SECRET}")]).exits(2).lacks(SECRET);
     assert!(test.ledger().is_empty());
 }
+
+/// A run that is parked has no process that knows its secrets: who types reads those that are at hand, variables and files.
+/// Answers stay in the inbox as they were put there, so that they are masked before.
+#[test]
+fn what_people_type_about_a_parked_run_is_masked() {
+    const IN_VARIABLE: &str = "s3cr3t-value-of-42";
+    const IN_FILE: &str = "from-a-file-4711";
+    let test = TestEnvironment::with(
+        "secrets: {token: {env: TOKEN}, key: {file: key.txt}, gone: {file: gone.txt}}
+steps:
+  - {id: go, approve: {prompt: Go?, fields: {ticket: {type: string, required: false}}}}
+  - {id: m, needs: [], manual: {prompt: M, evidence: optional}}
+  - {id: bad, needs: [], run: exit 3, on_failure: ask}
+",
+    )
+    .variable("TOKEN", IN_VARIABLE);
+    test.write("key.txt", &format!("{IN_FILE}\n"));
+    let gone = test.write("gone.txt", "not-needed-to-answer\n");
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    // What can't be had any more keeps nobody from answering.
+    std::fs::remove_file(gone).unwrap();
+    let said = format!("{IN_VARIABLE} and {IN_FILE}");
+    test.runbook(&["note", &run, &said]).succeeds().lacks(IN_FILE);
+    let field = format!("ticket={said}");
+    test.runbook(&["approve", &run, "go", "--reason", &said, "--field", &field]).succeeds().lacks(IN_FILE);
+    test.runbook(&["done", &run, "m", "--note", &said, "--link", &said]).succeeds();
+    test.runbook(&["answer", &run, "bad", "skip", "--reason", &said]).succeeds();
+    let journal = test.journal(&run);
+    for kind in ["note", "gate_answered", "step_skipped"] {
+        for event in journal.kind(kind) {
+            assert!(event.to_string().contains("‹secrets.token› and ‹secrets.key›"), "{event}");
+        }
+    }
+    assert_eq!(journal.kind("gate_answered").len(), 3);
+    for file in test.state_files() {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        assert!(!text.contains(IN_VARIABLE) && !text.contains(IN_FILE), "{}: {text}", file.display());
+    }
+    test.runbook(&["verify", &run]).succeeds();
+}
+
+/// The process that holds a run knows all; what reaches it by way of the inbox is masked there, too, before it is a file.
+#[test]
+fn what_people_type_about_a_live_run_is_masked_in_the_inbox() {
+    const SECRET: &str = "s3cr3t-value-of-42";
+    let test = TestEnvironment::with(
+        "secrets: {token: {env: TOKEN}}\nsteps:\n  - {id: go, approve: {prompt: Go?}}\n  - {id: m, manual: M}\n",
+    )
+    .variable("TOKEN", SECRET);
+    let mut live = test.spawn(&["run", "main", "--wait"]);
+    let run = live.run_id();
+    let open = |step: &'static str| {
+        crate::helpers::eventually("the question", || {
+            (!test.journal(&run).of("gate_opened", step).is_empty()).then_some(())
+        });
+    };
+    open("go");
+    test.runbook(&["note", &run, SECRET]).succeeds();
+    test.runbook(&["approve", &run, "go", "--reason", SECRET]).succeeds();
+    open("m");
+    test.runbook(&["cancel", &run, "--reason", SECRET]).succeeds();
+    live.wait().exits(1);
+    for file in test.state_files() {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        assert!(!text.contains(SECRET), "{}: {text}", file.display());
+    }
+}

@@ -12,7 +12,7 @@ use runbook_core::schedule::{
 };
 use runbook_core::template::quote_for_display;
 use runbook_runtime::keeper::Helper;
-use runbook_runtime::run::{self, Opened};
+use runbook_runtime::run::{self, AtHand, Opened};
 use runbook_runtime::signature::{self, SignatureError};
 use runbook_runtime::store::evidence::{AttachError, attach};
 use runbook_runtime::store::identity::current_user;
@@ -229,7 +229,7 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
     // Before anything else: it must be small and alone.
     let helper = if goes_on { Some(drive::helper()?) } else { None };
     let store = context.store()?;
-    let dir = store.run(&store.resolve(&question.run)?)?;
+    let dir = store.run(&context.resolve(&store, &question.run)?)?;
     context.refuse_from_inside(dir.run())?;
     let opened = run::open(&dir)?;
     let step = match &question.step {
@@ -238,6 +238,7 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
     };
     is_of_kind(&opened, &step, kind)?;
     let mut answer = to_answer(&dir, &opened, &step, said)?;
+    AtHand::of(&opened, &run::outside()).answer(&mut answer);
     let mut written = AnswerFile {
         run: dir.run().clone(),
         step: answer.step.clone(),

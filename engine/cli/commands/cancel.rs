@@ -8,7 +8,7 @@ use runbook_core::event::RunOutcome;
 use runbook_core::schedule::Refusal;
 use runbook_core::state::RunState;
 use runbook_runtime::keeper::Helper;
-use runbook_runtime::run::{self, Carry, SessionError};
+use runbook_runtime::run::{self, AtHand, Carry, SessionError};
 use runbook_runtime::store::inbox::{self, CancelFile, Request};
 use runbook_runtime::store::lock::{Busy, LockError};
 use runbook_runtime::store::{RunDir, lock};
@@ -39,15 +39,16 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     // What remains of a parked run runs in this process.
     let helper = drive::helper()?;
     let store = context.store()?;
-    let dir = store.run(&store.resolve(&options.run)?)?;
+    let dir = store.run(&context.resolve(&store, &options.run)?)?;
     context.refuse_from_inside(dir.run())?;
     refuse_ended(&dir)?;
     if lock::is_held(&dir)?.is_none() {
         return end(context, helper, &dir, options);
     }
+    let at_hand = AtHand::of(&run::open(&dir)?, &run::outside());
     let request = Request::Cancel(CancelFile {
         run: dir.run().clone(),
-        reason: options.reason.clone(),
+        reason: options.reason.as_ref().map(|reason| at_hand.text(reason)),
         at: run::now(),
         pid: std::process::id(),
     });

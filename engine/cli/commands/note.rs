@@ -1,7 +1,7 @@
 //! `runbook note`: a line for a run's timeline.
 
 use clap::Args;
-use runbook_runtime::run;
+use runbook_runtime::run::{self, AtHand};
 use runbook_runtime::store::identity::current_user;
 use runbook_runtime::store::inbox::{self, NoteFile, Request};
 
@@ -30,13 +30,14 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         return Err(CommandError::usage("the note is empty"));
     }
     let store = context.store()?;
-    let dir = store.run(&store.resolve(&options.run)?)?;
+    let dir = store.run(&context.resolve(&store, &options.run)?)?;
+    let text = AtHand::of(&run::open(&dir)?, &run::outside()).text(text);
     let note =
-        NoteFile { run: dir.run().clone(), text: text.to_owned(), at: run::now(), pid: std::process::id() };
+        NoteFile { run: dir.run().clone(), text: text.clone(), at: run::now(), pid: std::process::id() };
     let delivered = deliver(&dir, &Request::Note(note), |file| {
         // What this process records itself needs no request.
         inbox::withdraw(&dir, file, || true)?;
-        let noted = run::note_line(&store, &dir, &current_user(), text)?;
+        let noted = run::note_line(&store, &dir, &current_user(), &text)?;
         Ok(noted
             .refusal
             .map_or(Delivered::Taken { live: None }, |refusal| Delivered::Refused(refusal.into())))

@@ -43,6 +43,7 @@ pub use mailbox::{answer_of, exit_code, put_answer};
 pub use opened::{Opened, open, plan_digest, plan_text, read_environment, texts_of};
 pub use printed::{Printed, read_text};
 pub use record::{Noted, note_answer, note_line, outside};
+pub use said::AtHand;
 pub use session::{Carry, Held, NewRun, Surroundings, create, read_secrets, resume};
 pub use shell::shell_without_pipefail;
 pub use signals::listen;

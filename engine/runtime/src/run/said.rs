@@ -1,10 +1,43 @@
 //! What people type is masked before anything sees it: a reason, a field or a note may hold a secret as well as any output.
 
+use indexmap::IndexMap;
 use runbook_core::event::{AheadAnswer, Evidence};
 use runbook_core::schedule::Answer;
 
-use super::session::Carry;
+use super::opened::{Opened, read_environment};
+use super::session::{Carry, secret_sources};
 use crate::redact::Masker;
+use crate::secrets::read_at_hand;
+
+/// Masks what is typed in a process that doesn't hold the run, as far as that process can have the run's secrets: variables
+/// and files that it can read. What only a command tells is not asked for here.
+pub struct AtHand(Masker);
+
+impl AtHand {
+    /// What this process can know of a run's secrets.
+    #[must_use]
+    pub fn of(opened: &Opened, outside: &IndexMap<String, String>) -> Self {
+        let plan = &*opened.state.plan;
+        let root = if plan.secrets.is_empty() {
+            None
+        } else {
+            read_environment(&opened.dir).ok().map(|(environment, _)| environment.root)
+        };
+        let secrets = root.map(|root| read_at_hand(&secret_sources(plan), &root, outside));
+        Self(Masker::new(&secrets.unwrap_or_default()))
+    }
+
+    /// Masks what an answer says.
+    pub fn answer(&self, answer: &mut Answer) {
+        mask_answer(&self.0, answer);
+    }
+
+    /// Masks a text.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        self.0.text(text)
+    }
+}
 
 /// Masks what an answer says. Words, people and the names of files are no texts of a person's own.
 pub(super) fn mask_answer(masker: &Masker, answer: &mut Answer) {

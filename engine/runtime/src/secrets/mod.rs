@@ -9,7 +9,7 @@ mod read;
 
 pub use command::COMMAND_TIMEOUT;
 pub use error::{SecretError, SecretReason};
-pub use read::{SecretSource, read_all};
+pub use read::{SecretSource, read_all, read_at_hand};
 
 /// Anything longer is no secret but a mistake (a log, a device), and must not fill the memory.
 const VALUE_LEN_MAX: usize = 1024 * 1024;

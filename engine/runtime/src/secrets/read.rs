@@ -54,6 +54,34 @@ pub async fn read_all(
     Err(errors)
 }
 
+/// Reads those that are at hand: variables and plain files. Nothing is started, nothing is waited for, and what can't be had
+/// is left out: whoever only speaks about a run needs none of them.
+#[must_use]
+pub fn read_at_hand(
+    sources: &IndexMap<String, SecretSource>,
+    root: &Path,
+    environment: &IndexMap<String, String>,
+) -> Secrets {
+    let mut secrets = Secrets::default();
+    for (name, source) in sources {
+        let value = match source {
+            SecretSource::Env(variable) => environment.get(variable).map(|value| value.clone().into_bytes()),
+            SecretSource::File(path) => expand_home(path, environment)
+                .ok()
+                .map(|path| root.join(path))
+                // Another process may be the writing end of what is no plain file.
+                .filter(|path| path.is_file())
+                .and_then(|path| read_file(path).and_then(|value| checked(value, VALUE_LEN_MAX)).ok())
+                .map(|value| value.to_vec()),
+            SecretSource::Command(_) => None,
+        };
+        if let Some(secret) = value.and_then(|value| SecretValue::new(name, value).ok()) {
+            secrets.push(secret);
+        }
+    }
+    secrets
+}
+
 async fn read_one(
     source: &SecretSource,
     root: &Path,
