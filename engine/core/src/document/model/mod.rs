@@ -9,6 +9,7 @@ mod project;
 mod runbook;
 mod scenario;
 mod step;
+mod waves;
 
 pub use action::{Action, Background, Call, Command, Group, Http, Notify, Repeat, Run, Wait, WaitUntil};
 pub use check::{Check, DnsProbe, DnsType, HttpProbe, PostgresProbe, Probe, PrometheusProbe, RedisProbe};

@@ -11,6 +11,7 @@ use super::check::{Check, Probe};
 use super::gate::Ask;
 use super::policy::{Batch, Escalate, ForEach, Lock, OnFailure, OnInterrupt, Retry, Shell, Window};
 use super::runbook::{has_empty_list, refuse_no_steps};
+use super::waves;
 use crate::document::decode::{Decode, Decoder, Fields, Properties, Record, inline_schema, word};
 use crate::document::node::{Node, Value, crop};
 use crate::document::record::record;
@@ -96,7 +97,8 @@ record! {
         optional for_each: ForEach,
         /// How many items run at a time; 1 unless set.
         optional max_parallel: NonZeroU32,
-        /// Cumulative sizes of the waves in which items start, as in `[1, 10%, 100%]`.
+        /// Cumulative sizes of the waves in which items start, as in `[1, 10%, 100%]`: each more than the one before, the
+        /// last one all. What they leave out of a list that only the run knows starts when they are over.
         optional batches: Vec<Batch>,
         /// So many failed items are tolerated; 0 unless set.
         optional max_failures: u32,
@@ -233,6 +235,9 @@ fn meaningful_keys(step: &Step, node: &Node, decoder: &mut Decoder) {
     }
     if action == "steps" && has_empty_list(node, "steps") {
         refuse_no_steps(node, "a group", "write its steps, or remove the group", decoder);
+    }
+    if let Some(batches) = &step.batches {
+        waves::check(batches, step.for_each.as_ref(), node, decoder);
     }
     if step.for_each.is_none() && step.on.is_none() {
         for key in ["max_parallel", "batches", "max_failures"] {

@@ -129,6 +129,30 @@ fn in_a_step() {
             ],
         ),
         (
+            "run: x\n  for_each: [a]\n  batches: [100%, 1]",
+            &[
+                "invalid-value 5:19 `1` starts nothing more: `100%` stands before it (sizes are cumulative, and the last one is all: `[1, 10%, 100%]`)",
+            ],
+        ),
+        (
+            "run: x\n  for_each: hosts\n  batches: [5, 10%, 3]",
+            &[
+                "invalid-value 5:21 `3` starts nothing more: `5` stands before it (sizes are cumulative, and the last one is all: `[1, 10%, 100%]`)",
+            ],
+        ),
+        (
+            "run: x\n  for_each: [a, b, c]\n  batches: [1, 2]",
+            &[
+                "invalid-value 5:16 `batches` don't reach all 3 items (sizes are cumulative, and the last one is all: `[1, 10%, 100%]`)",
+            ],
+        ),
+        (
+            "run: x\n  for_each: hosts\n  batches: [1, 50%]",
+            &[
+                "invalid-value 5:16 `batches` don't reach all items (sizes are cumulative, and the last one is all: `[1, 10%, 100%]`)",
+            ],
+        ),
+        (
             "run: x\n  undo: {wait: 5s}",
             &[
                 "no-action 4:9 an undo needs an action (write one of: run, call, http, manual)",
