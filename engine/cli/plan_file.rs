@@ -64,6 +64,11 @@ impl PlanFile {
     }
 }
 
+/// Whether `-o` names no file but standard output, as `-` does everywhere; a file of that name is `./-`.
+pub(crate) fn is_standard_output(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Writes a plan to a file, whole or not at all.
 pub(crate) fn write(
     context: &Context,
@@ -85,10 +90,14 @@ pub(crate) fn write(
         text: text.to_owned(),
         plan,
     };
-    let target = context.environment.typed(path);
     let mut bytes = serde_json::to_vec_pretty(&content)
         .map_err(|error| CommandError::usage("the plan can't be written").with_cause(&error))?;
     bytes.push(b'\n');
+    if is_standard_output(path) {
+        context.console.print_bytes(&bytes);
+        return Ok(());
+    }
+    let target = context.environment.typed(path);
     put(&target, &bytes).map_err(|error| {
         CommandError::usage(format!("cannot write {}", target.display())).with_cause(&error)
     })?;

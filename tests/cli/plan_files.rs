@@ -142,3 +142,18 @@ fn a_plan_finds_its_project_from_elsewhere() {
     let expected = test.project().canonicalize().unwrap();
     assert_eq!(test.ledger(), [expected.display().to_string()]);
 }
+
+/// `-` is standard output, as everywhere; what people read goes to standard error then.
+#[test]
+fn a_plan_is_written_to_standard_output() {
+    let test = TestEnvironment::with("steps:\n  - {id: one, run: echo one >> \"$LEDGER\"}\n");
+    for arguments in [&["plan", "main", "-o", "-"][..], &["plan", "main", "-o", "-", "--format", "json"]] {
+        let output = test.runbook(arguments).succeeds().stderr_has("one");
+        let plan = output.json();
+        assert_eq!((&plan["format"], &plan["plan"]["runbook"]), (&1.into(), &"main".into()), "{output}");
+        assert!(!test.project().join("-").exists());
+        test.write("plan.json", &output.stdout);
+    }
+    test.runbook(&["run", "--plan", "plan.json"]).succeeds();
+    assert_eq!(test.ledger(), ["one"]);
+}

@@ -346,6 +346,40 @@ outputs: {file: steps.backup.outputs.file}
     environment.runbook(&["test"]).succeeds().stdout_has("main: one item fails");
 }
 
+/// Keys, parameters, outcomes and steps alike, in every scenario of the file.
+#[test]
+fn all_mistakes_are_told_in_one_pass() {
+    let scenarios = "  - name: one
+    params: {versoin: v1}
+    wrong: true
+    expect: {outcome: suceeded, not_run: [swich]}
+  - name: two
+    params: {version: [a]}
+    steps: {smok: {}}
+  - name: three
+    params: {version: v1}
+    answers: {aprove: approve}
+";
+    let environment = project(PROCEDURE, scenarios);
+    let output = environment.runbook(&["test"]).exits(2);
+    let mut output = output;
+    for message in [
+        "there is no parameter `versoin`",
+        "the parameter `version` needs a value",
+        "unknown key `wrong`",
+        "did you mean `succeeded`?",
+        "the runbook has no step `swich`",
+        "the parameter `version`: ",
+        "the runbook has no step `smok`",
+        "the runbook has no step `aprove`",
+    ] {
+        output = output.stderr_has(message);
+    }
+    // The scenarios' own mistakes don't wait for the runbook's.
+    let environment = project("steps: [{id: a, rnu: x}]\n", scenarios);
+    environment.runbook(&["test"]).exits(2).stderr_has("unknown key `rnu`").stderr_has("unknown key `wrong`");
+}
+
 #[test]
 fn mistakes_have_a_place_and_a_suggestion() {
     let table = [

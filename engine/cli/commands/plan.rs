@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Make the checks that need nothing of the run, once, and show what they see
     #[arg(long)]
     pub(crate) probe: bool,
-    /// Write the plan to a file, which `run --plan` runs
+    /// Write the plan to a file, which `run --plan` runs (`-`: to standard output)
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -49,7 +49,11 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     }
     let RunbookFile { root, path, .. } = &loaded.file;
     let probes = helper.map(|helper| probing::probe(context, helper, &plan, root, path)).transpose()?;
-    print(context, &plan, probes.as_ref());
+    if options.output.as_deref().is_some_and(plan_file::is_standard_output) {
+        context.console.say(&page(context, &plan, probes.as_ref()));
+    } else {
+        print(context, &plan, probes.as_ref());
+    }
     Ok(probes.map_or(exit_code::SUCCEEDED, |probes| probes.exit_status()))
 }
 
@@ -60,10 +64,15 @@ pub(super) fn show(context: &Context, plan: &Plan) -> u8 {
 }
 
 fn print(context: &Context, plan: &Plan, probes: Option<&Probes>) {
+    context.console.print(&page(context, plan, probes));
+}
+
+/// The plan as it is shown, in the format that is asked for.
+fn page(context: &Context, plan: &Plan, probes: Option<&Probes>) -> String {
     let digest = plan_digest(&plan_text(plan));
     let mut described = describe(plan);
     warn_of_pipes(&mut described.steps, &context.environment.path);
-    let text = match context.global.format {
+    match context.global.format {
         Format::Json => {
             let mut value = json!({
                 "runbook": plan.runbook,
@@ -86,8 +95,7 @@ fn print(context: &Context, plan: &Plan, probes: Option<&Probes>) {
             let probed = probes.map(|probes| probes.to_text(width, plain));
             to_text(plan, &digest, &described, width, plain) + &probed.unwrap_or_default()
         }
-    };
-    context.console.print(&text);
+    }
 }
 
 /// Says of each script whose pipes hide failures that they do (`language.md` §4).

@@ -14,6 +14,7 @@ use runbook_core::plan::{GivenValue, Plan};
 use runbook_core::scenario::{Report, given, mistakes, rehearse};
 use runbook_core::source::{Source, Span};
 
+use super::validate::shape;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit_code;
@@ -49,8 +50,9 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         let Some(path) = file.scenarios() else { continue };
         let (loaded, found) = planning::load(context, file)?;
         findings.extend(found);
-        if let Some(loaded) = loaded {
-            prepare(context, &loaded, &path, &mut ready, &mut findings)?;
+        match loaded {
+            Some(loaded) => prepare(context, &loaded, &path, &mut ready, &mut findings)?,
+            None => shape(context, &path, &mut findings)?,
         }
     }
     if planning::has_errors(&findings) {
@@ -149,15 +151,16 @@ pub(super) fn prepare(
 ) -> Result<(), CommandError> {
     let Some(source) = planning::read(context, path, findings)? else { return Ok(()) };
     let (scenarios, diagnostics) = parse_scenarios(&source);
-    let broken = diagnostics.has_errors();
     findings.push((source.clone(), diagnostics));
-    let Some(scenarios) = scenarios.filter(|_| !broken) else { return Ok(()) };
+    // What could be understood of a broken file is looked at all the same, so that all is told at once.
+    let Some(scenarios) = scenarios else { return Ok(()) };
     let mut plans: Vec<(IndexMap<String, GivenValue>, Arc<Plan>)> = Vec::new();
-    for mut scenario in scenarios.scenarios {
+    let mut unplanned = Vec::new();
+    let mut remaining = scenarios.scenarios.into_iter();
+    while let Some(mut scenario) = remaining.next() {
         scenario.unstubbed = scenario.unstubbed.or(scenarios.unstubbed);
-        let found = mistakes(&loaded.document, None, &scenario, &source);
-        if found.has_errors() {
-            findings.push((source.clone(), found));
+        if mistakes(&loaded.document, None, &scenario, &source).has_errors() {
+            unplanned.push(scenario);
             continue;
         }
         let given = given(&scenario);
@@ -167,7 +170,9 @@ pub(super) fn prepare(
             Err(found) => {
                 // The same mistakes would be found for every scenario.
                 findings.extend(found);
-                return Ok(());
+                unplanned.push(scenario);
+                unplanned.extend(remaining);
+                break;
             }
         };
         plans.insert(0, (given, Arc::clone(&plan)));
@@ -175,5 +180,21 @@ pub(super) fn prepare(
         findings.push((source.clone(), mistakes(&loaded.document, Some(&plan), &scenario, &source)));
         ready.push(Ready { runbook: loaded.file.name.clone(), source: source.clone(), scenario, plan });
     }
+    // Which steps there are is the same for all values.
+    let known = plans.into_iter().next().map(|(_, plan)| plan);
+    for scenario in unplanned {
+        let plan = known.clone().or_else(|| loaded.rehearsed(&fitting(loaded, &scenario)).ok().map(Arc::new));
+        findings.push((source.clone(), mistakes(&loaded.document, plan.as_deref(), &scenario, &source)));
+    }
     Ok(())
+}
+
+/// The values of a scenario that its runbook can take.
+fn fitting(loaded: &Loaded, scenario: &Scenario) -> IndexMap<String, GivenValue> {
+    let mut given = given(scenario);
+    given.retain(|name, value| {
+        let spec = loaded.document.params.iter().find(|(known, _)| **known == **name);
+        spec.is_some_and(|(_, spec)| matches!(value, GivenValue::Data(data) if spec.accept(data).is_ok()))
+    });
+    given
 }

@@ -25,7 +25,7 @@ pub(crate) struct Options {
 }
 
 /// What is wrong with scenarios by themselves.
-fn shape(context: &Context, path: &Path, findings: &mut Findings) -> Result<(), CommandError> {
+pub(super) fn shape(context: &Context, path: &Path, findings: &mut Findings) -> Result<(), CommandError> {
     if let Some(source) = planning::read(context, path, findings)? {
         let (_, diagnostics) = parse_scenarios(&source);
         findings.push((source, diagnostics));
