@@ -8,7 +8,8 @@ use runbook_core::document::model::Keep;
 use runbook_core::event::{AheadAnswer, Gate, Outcome, RunOutcome};
 use runbook_core::plan::{OnFailure, Plan};
 use runbook_core::schedule::{
-    Attendance, Refusal, RefusalKind, ResumeRequest, check_ahead_again, plan_adoption, plan_resume,
+    self, Attendance, Refusal, RefusalKind, ResumeRequest, check_ahead_again, decided_ahead, plan_adoption,
+    plan_resume,
 };
 use runbook_core::state::RunState;
 use runbook_runtime::keeper::Helper;
@@ -118,6 +119,9 @@ pub(crate) async fn start(
     let outside = run::outside();
     let store = context.store()?;
     let root = start.environment.root.clone();
+    let override_matters = start.override_window.is_none()
+        || schedule::override_matters(&RunState::new(Arc::new(start.plan.clone())), run::now());
+    let runbook = start.plan.runbook.clone();
     let new = NewRun {
         plan: start.plan,
         runbook_text: start.text,
@@ -125,7 +129,7 @@ pub(crate) async fn start(
         outside: &outside,
         interactive: start.interactive,
         ahead: start.ahead,
-        override_window: start.override_window,
+        override_window: start.override_window.filter(|_| override_matters),
         id: None,
     };
     let held = match run::create(&store, new, &mut notice(context)).await {
@@ -136,6 +140,9 @@ pub(crate) async fn start(
         other => other?,
     };
     let dir = held.dir.clone();
+    if !override_matters {
+        nothing_to_override(context, &dir, &runbook);
+    }
     let expired = keeping::apply(&store, &root, &start.keep);
     let screen = Screen::new(context.console.clone());
     let operator = operator(context, &screen);
@@ -178,10 +185,14 @@ pub(crate) fn resume(
         };
         let after = adopt.as_ref().map(|edited| edited.adoption.applied(state, run::now())).transpose()?;
         let state = after.as_ref().unwrap_or(state);
-        let (question, answers) = plan_resume(state, request)?;
-        let override_window = override_window.clone();
+        let (request, ahead) = decided_ahead(state, request, ahead_by_whoever_resumes(context));
+        let (question, answers) = plan_resume(state, &request)?;
+        let mut override_window = override_window.clone();
+        if override_window.is_some() && !schedule::override_matters(state, run::now()) {
+            nothing_to_override(context, dir, &state.plan.runbook);
+            override_window = None;
+        }
         let rewind = request.from.as_ref().and_then(|id| state.index_of(id));
-        let ahead = ahead_by_whoever_resumes(context);
         check_ahead_again(state, &ahead, &current_user())?;
         Ok(Carry { question, answers, ahead, override_window, cancel: None, adopt, rewind, rollback: false })
     };
@@ -198,8 +209,16 @@ pub(crate) fn resume(
     }
 }
 
+/// Says that `--override-window` was given where no window is in the way; nothing is recorded of it.
+fn nothing_to_override(context: &Context, dir: &RunDir, runbook: &str) {
+    let line = context.console.announcement(dir.run(), runbook).unwrap_or_default();
+    context.console.say(&format!(
+        "{line}--override-window: no window needed overriding, so nothing is recorded of it\n"
+    ));
+}
+
 /// Answers to questions that are still to come, with who gives them.
-fn ahead_by_whoever_resumes(context: &Context) -> Vec<AheadAnswer> {
+pub(crate) fn ahead_by_whoever_resumes(context: &Context) -> Vec<AheadAnswer> {
     let by = Some(current_user());
     context.global.ahead().into_iter().map(|answer| AheadAnswer { by: by.clone(), ..answer }).collect()
 }

@@ -161,7 +161,7 @@ fn what_people_type_is_masked() {
 steps:
   - {id: m, manual: M}
   - {id: a, run: exit 3, on_failure: ask}
-  - {id: b, run: exit 3}
+  - {id: b, run: exit 3, window: {allow: [{days: [mon], from: '02:00', to: '04:00', tz: UTC}]}}
 ",
     )
     .variable("TOKEN", SECRET);

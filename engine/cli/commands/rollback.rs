@@ -2,7 +2,7 @@
 
 use clap::Args;
 use runbook_core::event::Outcome;
-use runbook_core::schedule::plan_rollback;
+use runbook_core::schedule::{check_ahead_of_rollback, plan_rollback};
 use runbook_core::state::RunState;
 use runbook_runtime::run::Carry;
 use runbook_runtime::store::identity::current_user;
@@ -23,17 +23,19 @@ pub(crate) struct Options {
 pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, CommandError> {
     let helper = drive::helper()?;
     let store = context.store()?;
-    let dir = store.run(&store.resolve(&options.run)?)?;
+    let dir = store.run(&context.resolve(&store, &options.run)?)?;
     context.refuse_from_inside(dir.run())?;
     drive::rollback(context, helper, &dir, &options.run, |state| {
-        let asked = plan_rollback(state, &current_user())?;
+        let ahead = drive::ahead_by_whoever_resumes(context);
+        check_ahead_of_rollback(state, &ahead, &current_user())?;
+        let asked = plan_rollback(state, &current_user(), &ahead)?;
         let reason = asked.ends.then(|| Some("runbook rollback".to_owned()));
         // A question that is open is answered; everything else is taken on to be undone.
-        let rollback = asked.answers.is_empty();
+        let rollback = asked.answers.is_empty() && !asked.is_answered_ahead;
         Ok(Carry {
             question: Vec::new(),
             answers: asked.answers,
-            ahead: Vec::new(),
+            ahead,
             override_window: None,
             cancel: reason,
             rollback,

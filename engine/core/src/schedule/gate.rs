@@ -23,7 +23,7 @@ pub(super) const ROLLBACK_WORDS: [&str; 2] = ["undo", "keep"];
 /// The words that settle a question about an undo that failed.
 const UNDO_WORDS: [&str; 3] = ["retry", "skip", "abort"];
 /// The same where it isn't known how it ended.
-const UNDO_INTERRUPTED_WORDS: [&str; 4] = ["retry", "skip", "done", "abort"];
+pub(super) const UNDO_INTERRUPTED_WORDS: [&str; 4] = ["retry", "skip", "done", "abort"];
 /// The same for a step of which it isn't known how it ended.
 pub(super) const INTERRUPTED_WORDS: [&str; 5] = ["retry", "skip", "done", "failed", "abort"];
 /// What can be said about a step that waits for a terminal.

@@ -7,9 +7,9 @@
 use super::gate;
 use super::input::{Circumstances, LockStanding};
 use crate::calendar::{Standing, Window};
-use crate::event::EventKind;
+use crate::event::{EventKind, Outcome};
 use crate::moment::Moment;
-use crate::plan::{OnBusy, Outside, Plan};
+use crate::plan::{OnBusy, Outside, Plan, Step};
 use crate::state::RunState;
 
 /// The words that settle a question about a window.
@@ -37,6 +37,22 @@ pub(super) enum Entrance {
     Failed(String),
     /// It is left out for this reason.
     Skipped(String),
+}
+
+/// Whether overriding the windows of a run can change anything: its own is shut, or a step that isn't over has one. What
+/// was overridden already stays so.
+#[must_use]
+pub fn override_matters(state: &RunState, now: Moment) -> bool {
+    fn has_window(step: &Step) -> bool {
+        step.guards.window.is_some() || step.held_back().any(has_window)
+    }
+    let plan = &*state.plan;
+    let is_shut = |window: &Window| matches!(window.standing(now), Standing::Shut { .. });
+    let passed =
+        |step: usize| matches!(state.steps[step].outcome(), Some(Outcome::Succeeded | Outcome::Skipped));
+    let mut open = plan.steps.iter().enumerate().filter(|(step, _)| !passed(*step));
+    !state.window_overridden.contains(&None)
+        && (plan.guards.window.as_ref().is_some_and(is_shut) || open.any(|(_, step)| has_window(step)))
 }
 
 /// Asks all that stands before a step.

@@ -196,13 +196,20 @@ fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refu
             outcome.auxiliary()
         )),
         Status::Pending | Status::Running(_) | Status::Delayed { .. } => {
-            Refusal::not_allowed(format!("nothing is asked about `{id}` now"))
+            Refusal::not_allowed(match state.last_said(step) {
+                Some(said) => format!("`{id}` is decided already: {} by {}", said.word, said.by.join(", ")),
+                None => format!("nothing is asked about `{id}` now"),
+            })
         }
     }
 }
 
-/// Whether the step ended by just this word of just this person.
+/// Whether the question was settled, or the step ended, by just this word of just this person.
 fn said_before(plan: &Plan, state: &RunState, step: usize, answer: &Answer, by: &str) -> bool {
+    let settled = state.last_said(step);
+    if settled.is_some_and(|said| said.word == answer.word && said.by.iter().any(|person| person == by)) {
+        return true;
+    }
     if answer.word == "yes" && state.steps[step].asked.as_deref() == Some(by) {
         return true;
     }

@@ -9,6 +9,7 @@
 mod adoption;
 mod advance;
 mod clocks;
+mod decided;
 mod done;
 mod fields;
 mod follow;
@@ -30,9 +31,10 @@ mod wait;
 pub use adoption::{Adoption, plan_adoption};
 pub use advance::{advance, finished_event};
 pub use clocks::next_due;
+pub use decided::{check_ahead_of_rollback, decided_ahead};
 pub use fields::rule_of;
 pub use gate::{gate_digest, needs_reason, words_of};
-pub use guard::Wishes;
+pub use guard::{Wishes, override_matters};
 pub use input::{
     Answer, AttemptResult, Attendance, Circumstances, Decision, Found, Input, KeptFile, LockStanding,
     Refusal, RefusalKind, RenderedQuestion, Renderer, Shown, Terminal,

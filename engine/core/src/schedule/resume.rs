@@ -29,6 +29,8 @@ pub struct ResumeRequest {
     pub skip: Vec<(StepId, String)>,
     /// `--done STEP=reason`.
     pub done: Vec<(StepId, String)>,
+    /// `--answer STEP=WORD` about a failed step, where the word is none of these: `undo`, `abort`.
+    pub words: Vec<(StepId, String)>,
     /// `--output k=v`: what the steps under `--done` would have given.
     pub outputs: IndexMap<String, Value>,
     /// Whether somebody can be asked about the rest.
@@ -93,10 +95,19 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
     for (id, reason) in &request.done {
         add(id, "done", Some(reason))?;
     }
+    for (id, word) in &request.words {
+        let words = state.index_of(id).map_or(&[][..], |step| failure_words(&plan.steps[step]));
+        check_word(id, word, words)?;
+        if word == "undo" && undoable(plan, state).order.is_empty() {
+            return Err(Refusal::not_allowed("nothing that was done can be undone"));
+        }
+        add(id, word, None)?;
+    }
     if request.retry_failed {
         for (index, (step, known)) in plan.steps.iter().zip(&state.steps).enumerate() {
             let named = again.contains(&index)
-                || answers_name(&request.retry, &request.skip, &request.done, &step.id);
+                || answers_name(&request.retry, &request.skip, &request.done, &step.id)
+                || request.words.iter().any(|(named, _)| *named == step.id);
             if known.outcome() == Some(Outcome::Failed)
                 && !step.finally
                 && !step.is_added()
@@ -228,16 +239,19 @@ fn is_cause(plan: &Plan, state: &RunState, step: usize) -> bool {
 pub struct Rollback {
     /// Answers to questions that are open about undoing, or about a failure.
     pub answers: Vec<Answer>,
+    /// A question about undoing is open that an answer on the command line is for.
+    pub is_answered_ahead: bool,
     /// It hasn't ended: undoing it ends it.
     pub ends: bool,
 }
 
-/// Judges a `rollback` of a run that no process holds.
+/// Judges a `rollback` of a run that no process holds, with the answers that are given together with it.
 ///
 /// # Errors
 /// Where nothing is left to undo, which is no mistake.
-pub fn plan_rollback(state: &RunState, by: &str) -> Result<Rollback, Refusal> {
+pub fn plan_rollback(state: &RunState, by: &str, ahead: &[AheadAnswer]) -> Result<Rollback, Refusal> {
     let plan = &*state.plan;
+    let said = |step: usize| ahead.iter().any(|answer| answer.step == plan.steps[step].id);
     let answer_to = |step: usize, word: &str| Answer {
         word: word.to_owned(),
         ..answer(
@@ -250,7 +264,11 @@ pub fn plan_rollback(state: &RunState, by: &str) -> Result<Rollback, Refusal> {
     let open = |kind: Gate| {
         state.gates.iter().find(|(_, gate)| gate.gate == kind).map(|(step, gate)| (*step, gate.words.clone()))
     };
-    let answered = |answers| Ok(Rollback { answers, ends: false });
+    let answered = |answers| Ok(Rollback { answers, is_answered_ahead: false, ends: false });
+    let about_undo = open(Gate::Rollback).or_else(|| open(Gate::Undo));
+    if about_undo.is_some_and(|(step, _)| said(step)) {
+        return Ok(Rollback { answers: Vec::new(), is_answered_ahead: true, ends: false });
+    }
     if let Some((step, _)) = open(Gate::Rollback) {
         return answered(vec![answer_to(step, "undo")]);
     }
@@ -267,7 +285,8 @@ pub fn plan_rollback(state: &RunState, by: &str) -> Result<Rollback, Refusal> {
     {
         return answered(vec![answer_to(step, "undo")]);
     }
-    Ok(Rollback { answers: Vec::new(), ends: state.outcome.is_none() && !state.unwinding })
+    let ends = state.outcome.is_none() && !state.unwinding;
+    Ok(Rollback { answers: Vec::new(), is_answered_ahead: false, ends })
 }
 
 /// Judges answers given ahead of time by this user, before anything runs: one that could
@@ -277,7 +296,7 @@ pub fn plan_rollback(state: &RunState, by: &str) -> Result<Rollback, Refusal> {
 /// Steps and words that don't exist are usage errors; what could never count
 /// may not be.
 pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer], user: &str) -> Result<(), Refusal> {
-    check_ahead_of(plan, answers, (user, user))
+    check_ahead_of(plan, answers, &[], (user, user))
 }
 
 /// Judges answers that are given ahead of time by who takes a run on.
@@ -293,6 +312,7 @@ pub fn check_ahead_again(state: &RunState, answers: &[AheadAnswer], user: &str) 
     }
     let starter = state.created.as_ref().map_or(user, |created| created.user.as_str());
     let mut others = Vec::new();
+    let mut ticked = Vec::new();
     for answer in answers {
         match state.asked_about(&answer.step).and_then(|step| state.gates.get(&step)) {
             // What happened has opened this question: the plan alone doesn't know it.
@@ -307,16 +327,22 @@ pub fn check_ahead_again(state: &RunState, answers: &[AheadAnswer], user: &str) 
                 check_word(&answer.step, &answer.word, &INTERRUPTED_WORDS)?;
                 check_reason(&answer.step, Gate::Interrupted, answer)?;
             }
-            _ => others.push(answer.clone()),
+            gate => {
+                if gate.is_some_and(|gate| gate.ticked.len() == gate.checklist.len()) {
+                    ticked.push(&answer.step);
+                }
+                others.push(answer.clone());
+            }
         }
     }
-    check_ahead_of(&state.plan, &others, (user, starter))
+    check_ahead_of(&state.plan, &others, &ticked, (user, starter))
 }
 
-/// `user` gives the answers, `starter` started the run.
+/// `user` gives the answers, `starter` started the run; of the checklists of `ticked` every item is ticked.
 fn check_ahead_of(
     plan: &Plan,
     answers: &[AheadAnswer],
+    ticked: &[&StepId],
     (user, starter): (&str, &str),
 ) -> Result<(), Refusal> {
     for (position, answer) in answers.iter().enumerate() {
@@ -354,6 +380,11 @@ fn check_ahead_of(
         if let Some((field, _)) = missing.filter(|_| may::goes_on(gate, &answer.word)) {
             return Err(Refusal::not_allowed(format!(
                 "`{id}` asks for the field `{field}`, which can't be given ahead of time; answer it when it is open"
+            )));
+        }
+        if answer.word == "done" && !question.checklist.is_empty() && !ticked.contains(&id) {
+            return Err(Refusal::not_allowed(format!(
+                "`{id}` has a checklist, and nobody ticks it unseen; answer it when it is open: done RUN {id} --item N, or --all"
             )));
         }
         if answer.word == "done" && question.evidence == EvidenceRule::Required {
@@ -430,14 +461,14 @@ fn may_ask_about_window(plan: &Plan, step: &Step) -> bool {
     windows.into_iter().flatten().any(|window| window.outside == Outside::Ask)
 }
 
-fn check_word(id: &StepId, word: &str, words: &[&str]) -> Result<(), Refusal> {
+pub(super) fn check_word(id: &StepId, word: &str, words: &[&str]) -> Result<(), Refusal> {
     if words.contains(&word) {
         return Ok(());
     }
     Err(Refusal::usage(format!("`{word}` is no answer to `{id}`: it takes {}", words.join(", "))))
 }
 
-fn check_reason(id: &StepId, gate: Gate, answer: &AheadAnswer) -> Result<(), Refusal> {
+pub(super) fn check_reason(id: &StepId, gate: Gate, answer: &AheadAnswer) -> Result<(), Refusal> {
     let given = answer.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
     if given || !needs_reason(gate, &answer.word) {
         return Ok(());

@@ -121,7 +121,8 @@ fn ahead(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Ve
                 reason: ahead.reason.clone(),
                 fields: IndexMap::new(),
                 items: Vec::new(),
-                all_items: true,
+                // What nobody has seen is not ticked.
+                all_items: false,
                 evidence: Vec::new(),
                 outputs: IndexMap::new(),
                 env: IndexMap::new(),

@@ -168,7 +168,13 @@ fn next(plan: &Plan, state: &RunState, attendance: Attendance, circumstances: &C
                 };
             }
             Some(Outcome::Failed) => {
-                let nobody = attendance == Attendance::Nobody;
+                // Whoever takes a run on to undo it may say what is to be done where that fails again.
+                let said = state.ended_before.is_some()
+                    && state
+                        .ahead
+                        .iter()
+                        .any(|ahead| ahead.by.is_some() && ahead.step == plan.steps[undo].id);
+                let nobody = attendance == Attendance::Nobody && !said;
                 return if nobody { Next::Over } else { Next::AskAbout(undo) };
             }
             _ => {}

@@ -66,6 +66,7 @@ impl RunState {
             (EventKind::AnsweredAhead { answers }, _) => {
                 self.ahead.retain(|before| !answers.iter().any(|answer| answer.step == before.step));
                 self.ahead.extend(answers.iter().cloned());
+                self.failed_undos_asked_about(plan, answers);
             }
             (EventKind::RunAdopted { plan_digest, .. }, _) => self.adopted(name, plan_digest)?,
             (EventKind::Rewound { by, steps, .. }, Some(i)) => self.rewound(name, plan, i, by, steps)?,
@@ -221,6 +222,7 @@ impl RunState {
                 self.unwinding |= plan.steps[i].is_added();
                 let step = &mut self.steps[i];
                 step.failure_was_asked = false;
+                step.said = None;
                 if succeeded {
                     step.attempts_in_round = 0;
                 }

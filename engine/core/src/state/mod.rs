@@ -29,5 +29,5 @@ mod undo;
 pub use gate::{GivenAnswer, OpenGate, Outliving, SettledGate};
 pub use illegal::{IllegalEvent, kind_name};
 pub use run::{Created, RunState};
-pub use step::{Attempt, DoneChecked, Status, StepResult, StepState};
+pub use step::{Attempt, DoneChecked, Said, Status, StepResult, StepState};
 pub use structure::Structure;

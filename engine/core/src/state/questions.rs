@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::gate::{GivenAnswer, OpenGate, Outliving, SettledGate};
 use super::illegal::IllegalEvent;
 use super::run::RunState;
-use super::step::{AskedAbout, Status};
+use super::step::{AskedAbout, Said, Status};
 use crate::event::{EventKind, Gate, Outcome, Via};
 use crate::moment::Moment;
 use crate::plan::{Action, OnInterrupt, Plan};
@@ -61,6 +61,7 @@ impl RunState {
             return Err(IllegalEvent::Run { kind: name, why: "the step is at no such question" });
         }
         self.steps[i].gates_opened += 1;
+        self.steps[i].said = None;
         if *gate == Gate::Approve {
             let (digest, prompt, details) = (digest.clone(), prompt.clone(), details.clone());
             self.steps[i].asked_about = Some(Box::new(AskedAbout { digest, prompt, details }));
@@ -183,6 +184,9 @@ impl RunState {
         }
         let gate = self.gates.remove(&i).expect("invariant: looked up above");
         self.void_due.remove(&i);
+        let by = gate.answers.iter().filter(|answer| answer.word == result);
+        let by: Vec<String> = by.map(|answer| answer.by.clone()).collect();
+        self.steps[i].said = said.then(|| Box::new(Said { word: result.to_owned(), by }));
         if matches!(gate.gate, Gate::Rollback | Gate::Undo) && !matches!(result, "wait" | "end") {
             let next = self.undo_answered(i, &gate, result);
             self.set_status(plan, i, next);

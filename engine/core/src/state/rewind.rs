@@ -72,6 +72,7 @@ impl RunState {
             known.fresh = true;
             known.was_ready = false;
             known.asked = None;
+            known.said = None;
             (known.could_start_at, known.deadline_passed, known.escalated) = (None, false, 0);
             known.attempts_in_round = 0;
             known.failure_was_asked = false;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::gate::{GivenAnswer, OpenGate, Outliving, SettledGate};
-use super::step::{Status, StepState};
+use super::step::{Said, Status, StepState};
 use super::structure::Structure;
 use crate::event::{AheadAnswer, Outcome, RunOutcome, WaitingFor};
 use crate::id::StepId;
@@ -283,6 +283,16 @@ impl RunState {
         let rollback = self.rollback_question.filter(|question| self.plan.steps[*question].id == *id);
         let open = [step, undo, rollback].into_iter().flatten().find(|index| self.gates.contains_key(index));
         open.or(step)
+    }
+
+    /// How people settled the last question that bears this step's id: about its undo, the run as a whole, or the step.
+    #[must_use]
+    pub fn last_said(&self, step: usize) -> Option<&Said> {
+        let rollback = self
+            .rollback_question
+            .filter(|question| self.plan.steps[*question].id == self.plan.steps[step].id);
+        let about = [self.undo_of(step), rollback, Some(step)];
+        about.into_iter().flatten().find_map(|index| self.steps[index].said.as_deref())
     }
 
     /// Whether every step outside `finally` is over.

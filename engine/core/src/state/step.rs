@@ -89,6 +89,15 @@ pub struct DoneChecked {
     pub reason: Option<String>,
 }
 
+/// A question as people settled it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// What they said.
+    pub word: String,
+    /// Who.
+    pub by: Vec<String>,
+}
+
 /// What is known of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
@@ -117,6 +126,9 @@ pub struct StepState {
     pub gates_opened: u32,
     /// Who settled the question that is put before it (`ask`), once; empty where a clock did.
     pub asked: Option<String>,
+    /// How people settled the last question about it, until it starts or is asked about again: who says the same once
+    /// more changes nothing.
+    pub said: Option<Box<Said>>,
     /// What its approval is bound to, as it was asked last.
     pub asked_about: Option<Box<AskedAbout>>,
     /// When all that it needs had passed first: what its deadline counts from.
@@ -161,6 +173,7 @@ impl StepState {
             fresh: false,
             gates_opened: 0,
             asked: None,
+            said: None,
             asked_about: None,
             could_start_at: None,
             deadline_passed: false,

@@ -4,7 +4,7 @@
 use super::gate::OpenGate;
 use super::run::RunState;
 use super::step::Status;
-use crate::event::{EventKind, Gate, Outcome, RunOutcome};
+use crate::event::{AheadAnswer, EventKind, Gate, Outcome, RunOutcome};
 use crate::plan::{Plan, Role};
 
 impl RunState {
@@ -69,6 +69,25 @@ impl RunState {
                 known.status.clone()
             }
             _ => known.status.clone(),
+        }
+    }
+
+    /// A run is taken on to be undone, and somebody says what to do about undos that had failed: that is asked first,
+    /// so that what is to be left out isn't tried again.
+    pub(super) fn failed_undos_asked_about(&mut self, plan: &Plan, answers: &[AheadAnswer]) {
+        if !self.unwinding || self.ended_before.is_none() {
+            return;
+        }
+        for answer in answers {
+            let undo = self.index_of(&answer.step).and_then(|step| self.undo_of(step));
+            let failed = |undo: &usize| {
+                let known = &self.steps[*undo];
+                known.status == Status::Pending && known.attempts > 0
+            };
+            if let Some(undo) = undo.filter(failed) {
+                self.steps[undo].fresh = false;
+                self.set_status(plan, undo, Status::Ended(Outcome::Failed));
+            }
         }
     }
 

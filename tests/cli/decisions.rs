@@ -1,0 +1,188 @@
+//! Decisions that are said twice, and those that the command line of `resume` and `rollback` brings along (language §6, §8;
+//! cli, `resume`, `rollback`).
+
+use crate::helpers::TestEnvironment;
+
+/// A step that fails until `fixed` is there, and asks what to do.
+fn asks() -> TestEnvironment {
+    TestEnvironment::with(
+        r#"
+rollback: manual
+steps:
+  - {id: one, run: echo one >> "$LEDGER", undo: {run: 'true'}}
+  - {id: bad, on_failure: ask, run: 'echo bad >> "$LEDGER"; test -e fixed'}
+  - {id: end, run: echo end >> "$LEDGER"}
+"#,
+    )
+}
+
+#[test]
+fn the_same_decision_again_changes_nothing_and_another_one_comes_too_late() {
+    for (words, other) in [
+        (&["retry"][..], &["skip", "--reason", "known"][..]),
+        (&["skip", "--reason", "known"], &["retry"]),
+        (&["done", "--reason", "by hand"], &["skip", "--reason", "known"]),
+        (&["undo"], &["retry"]),
+    ] {
+        let test = asks();
+        let run = test.runbook(&["run", "main"]).exits(3).run_id();
+        let answer = |words: &[&str]| test.runbook(&[&["answer", &run, "bad"], words].concat());
+        answer(words).succeeds();
+        let (before, files) = (test.journal(&run).lines.len(), test.state_files().len());
+        answer(words).exits(0).stdout_or_stderr_has(&format!("has said `{}` to `bad` already", words[0]));
+        answer(other).exits(5);
+        assert_eq!(test.journal(&run).lines.len(), before, "{words:?}: nothing is recorded");
+        assert_eq!(test.state_files().len(), files, "{words:?}: nothing is left behind");
+        // With `--resume` the run goes on with what was said first.
+        test.write("fixed", "");
+        answer(&[words, &["--resume"]].concat()).exits(if words == ["undo"] { 1 } else { 0 });
+        test.runbook(&["verify", &run]).succeeds();
+    }
+}
+
+/// Once the step has started again, what was said about it before says nothing any more.
+#[test]
+fn a_decision_about_an_earlier_attempt_is_none_about_the_next() {
+    let test = asks();
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    for _ in 0..2 {
+        test.runbook(&["answer", &run, "bad", "retry"]).succeeds();
+        test.runbook(&["resume", &run]).exits(3);
+    }
+    assert_eq!(test.ledger(), ["one", "bad", "bad", "bad"]);
+    assert_eq!(test.journal(&run).of("gate_answered", "bad").len(), 2);
+}
+
+#[test]
+fn resume_answers_the_question_of_a_failed_step() {
+    const FAILS: &str = r#"
+steps:
+  - {id: one, run: echo one >> "$LEDGER", undo: {run: echo undone >> "$LEDGER"}}
+  - {id: bad, run: 'echo bad >> "$LEDGER"; test -e fixed'}
+  - {id: end, run: echo end >> "$LEDGER"}
+"#;
+    for (word, code, ledger, outcome) in [
+        ("retry", 0, &["one", "bad", "bad", "end"][..], "succeeded"),
+        ("skip:known", 0, &["one", "bad", "end"], "skipped"),
+        ("done:by hand", 0, &["one", "bad", "end"], "succeeded"),
+        ("undo", 1, &["one", "bad", "undone"], "failed"),
+        ("abort", 1, &["one", "bad"], "failed"),
+    ] {
+        let test = TestEnvironment::with(FAILS);
+        let run = test.runbook(&["run", "main"]).exits(1).run_id();
+        test.runbook(&["resume", &run]).exits(7);
+        test.runbook(&["resume", &run, "--answer", "bad=skip"]).exits(2).stderr_has("needs a reason");
+        test.runbook(&["resume", &run, "--answer", "bad=approve"]).exits(2);
+        test.runbook(&["resume", &run, "--retry", "bad", "--answer", "bad=failed:x"]).exits(2);
+        assert_eq!(test.ledger(), ["one", "bad"], "nothing has run yet");
+        test.write("fixed", "");
+        test.runbook(&["resume", &run, "--answer", &format!("bad={word}")]).exits(code);
+        assert_eq!(test.ledger(), ledger, "{word}");
+        assert_eq!(test.step_outcome(&run, "bad"), outcome, "{word}");
+        let said = test.journal(&run).of("gate_answered", "bad")[0]["answer"].clone();
+        assert_eq!(said, word.split(':').next().unwrap(), "{word}");
+        test.runbook(&["verify", &run]).succeeds();
+    }
+}
+
+#[test]
+fn rollback_takes_an_answer_about_an_undo_that_failed() {
+    const UNDOES: &str = r#"
+rollback: auto
+steps:
+  - {id: one, run: 'true', undo: {run: echo undo-one >> "$LEDGER"}}
+  - {id: two, run: 'true', undo: {run: 'echo undo-two >> "$LEDGER"; test -e fixed'}}
+  - {id: bad, run: exit 3}
+"#;
+    for (word, code, ledger) in [
+        ("skip:gone", 0, &["undo-two", "undo-one"][..]),
+        ("retry", 1, &["undo-two", "undo-two"]),
+        ("abort", 1, &["undo-two"]),
+    ] {
+        let test = TestEnvironment::with(UNDOES);
+        let run = test.runbook(&["run", "main"]).exits(1).run_id();
+        test.runbook(&["rollback", &run, "--answer", "two=skip"]).exits(2).stderr_has("needs a reason");
+        test.runbook(&["rollback", &run, "--answer", "two=approve"]).exits(2);
+        test.runbook(&["rollback", &run, "--answer", "nine=skip:x"]).exits(2);
+        test.runbook(&["rollback", &run, "--answer", &format!("two={word}")]).exits(code);
+        assert_eq!(test.ledger(), ledger, "{word}");
+        test.runbook(&["verify", &run]).succeeds();
+        // Whatever was said, what is left can still be undone.
+        test.write("fixed", "");
+        test.runbook(&["rollback", &run]).succeeds();
+        assert_eq!(test.ledger().last().map(String::as_str), Some("undo-one"), "{word}");
+    }
+}
+
+/// A question about an undo that is still open takes the answer, too.
+#[test]
+fn rollback_answers_the_open_question_of_a_failed_undo() {
+    let test = TestEnvironment::with(
+        r#"
+rollback: auto
+steps:
+  - {id: one, run: 'true', undo: {run: echo undo-one >> "$LEDGER"}}
+  - {id: two, run: 'true', undo: {run: 'echo undo-two >> "$LEDGER"; exit 1'}}
+  - {id: bad, run: exit 3}
+"#,
+    );
+    let run = test.runbook(&["run", "main", "--wait=1s"]).exits(3).run_id();
+    assert_eq!(test.journal(&run).of("gate_opened", "two").len(), 1);
+    test.runbook(&["rollback", &run, "--answer", "two=skip:gone"]).succeeds();
+    assert_eq!(test.ledger(), ["undo-two", "undo-one"]);
+    test.runbook(&["verify", &run]).succeeds();
+}
+
+#[test]
+fn overriding_no_window_records_nothing_and_says_so() {
+    const SUNDAY: &str = "window: {allow: [{days: [sun], from: \"02:00\", to: \"04:00\", tz: UTC}]}\n";
+    const MOOT: &str = "no window needed overriding";
+    let (sunday, monday) = ("2026-11-01T02:30:00Z", "2026-11-02T02:30:00Z");
+    for (window, clock, is_moot) in [("", sunday, true), (SUNDAY, sunday, true), (SUNDAY, monday, false)] {
+        let test = TestEnvironment::with(&format!("{window}steps:\n  - {{id: gate, manual: Look}}\n"))
+            .variable("RUNBOOK_TEST_ONLY_CLOCK", clock);
+        let output = test.runbook(&["run", "main", "--override-window", "an incident"]).exits(3);
+        let run = output.run_id();
+        assert_eq!(output.stderr.contains(MOOT), is_moot, "{window}: {output}");
+        assert!(output.stderr.starts_with(&format!("run {run} main\n")), "{output}");
+        assert_eq!(test.journal(&run).kind("window_overridden").len(), usize::from(!is_moot), "{window}");
+        // What was overridden stays so.
+        let resumed = test.runbook(&["resume", &run, "--override-window", "again"]).exits(3);
+        assert!(resumed.stderr.contains(MOOT), "{window}: {resumed}");
+        assert!(resumed.stderr.starts_with(&format!("run {run} main\n")), "{resumed}");
+        assert_eq!(test.journal(&run).kind("window_overridden").len(), usize::from(!is_moot), "{window}");
+    }
+}
+
+/// A step's window may shut before the run comes to it.
+#[test]
+fn overriding_is_recorded_where_a_step_has_a_window() {
+    let step = "window: {allow: [{days: [sun], from: \"02:00\", to: \"04:00\", tz: UTC}]}";
+    let test = TestEnvironment::with(&format!("steps:\n  - {{id: one, run: 'true', {step}}}\n"))
+        .variable("RUNBOOK_TEST_ONLY_CLOCK", "2026-11-02T02:30:00Z");
+    let run = test.runbook(&["run", "main", "--override-window", "it must"]).succeeds().run_id();
+    assert_eq!(test.journal(&run).kind("window_overridden").len(), 1);
+}
+
+/// Each item is ticked by somebody who sees it: `done` ahead of time is `done` while items are open, which is refused.
+#[test]
+fn a_checklist_is_not_ticked_ahead_of_time() {
+    let test = TestEnvironment::with(
+        "steps:\n  - {id: m, manual: {prompt: M, checklist: [first, second]}}\n  - {id: plain, manual: Look}\n",
+    );
+    test.runbook(&["run", "main", "--answer", "m=done"]).exits(5).stderr_has("`m` has a checklist");
+    assert!(test.runs().is_empty());
+    let run = test.runbook(&["run", "main", "--answer", "plain=done"]).exits(3).run_id();
+    test.runbook(&["done", &run, "m", "--item", "1"]).succeeds();
+    test.runbook(&["resume", &run, "--answer", "m=done"]).exits(5).stderr_has("`m` has a checklist");
+    test.runbook(&["done", &run, "m", "--item", "2"]).succeeds();
+    // Now somebody has seen all of it.
+    test.runbook(&["resume", &run, "--answer", "m=done"]).succeeds();
+    test.runbook(&["verify", &run]).succeeds();
+}
+
+#[test]
+fn a_manual_step_with_a_checklist_can_fail_ahead_of_time() {
+    let test = TestEnvironment::with("steps:\n  - {id: m, manual: {prompt: M, checklist: [first]}}\n");
+    test.runbook(&["run", "main", "--answer", "m=failed:not today"]).exits(1);
+}
