@@ -133,6 +133,26 @@ steps:
     test.runbook(&["verify", &run]).succeeds();
 }
 
+/// What undoes by hand is answered with the command as well, and what fails meanwhile takes what was said about it.
+#[test]
+fn rollback_answers_an_undo_by_hand_and_what_fails_after_it() {
+    let test = TestEnvironment::with(
+        r#"
+rollback: auto
+steps:
+  - {id: zero, run: 'true', undo: {run: echo undo-zero >> "$LEDGER"}}
+  - {id: one, run: 'true', undo: {run: 'echo undo-one >> "$LEDGER"; exit 1'}}
+  - {id: two, run: 'true', undo: {manual: Take it back}}
+  - {id: bad, run: exit 3}
+"#,
+    );
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["rollback", &run, "--answer", "two=approve"]).exits(2);
+    test.runbook(&["rollback", &run, "--answer", "two=done", "--answer", "one=skip:gone"]).succeeds();
+    assert_eq!(test.ledger(), ["undo-one", "undo-zero"]);
+    test.runbook(&["verify", &run]).succeeds();
+}
+
 #[test]
 fn overriding_no_window_records_nothing_and_says_so() {
     const SUNDAY: &str = "window: {allow: [{days: [sun], from: \"02:00\", to: \"04:00\", tz: UTC}]}\n";

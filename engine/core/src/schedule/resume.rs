@@ -314,10 +314,13 @@ pub fn check_ahead_again(state: &RunState, answers: &[AheadAnswer], user: &str) 
     let mut others = Vec::new();
     let mut ticked = Vec::new();
     for answer in answers {
-        match state.asked_about(&answer.step).and_then(|step| state.gates.get(&step)) {
+        let about = state.asked_about(&answer.step);
+        let undoes = about.is_some_and(|step| state.plan.steps[step].undoes().is_some());
+        match about.and_then(|step| state.gates.get(&step)) {
             // What happened has opened this question: the plan alone doesn't know it.
             Some(gate)
-                if matches!(gate.gate, Gate::Failure | Gate::Interrupted | Gate::Undo | Gate::Window) =>
+                if undoes
+                    || matches!(gate.gate, Gate::Failure | Gate::Interrupted | Gate::Undo | Gate::Window) =>
             {
                 let words: Vec<&str> = gate.words.iter().map(String::as_str).collect();
                 check_word(&answer.step, &answer.word, &words)?;

@@ -169,7 +169,7 @@ fn next(plan: &Plan, state: &RunState, attendance: Attendance, circumstances: &C
             }
             Some(Outcome::Failed) => {
                 // Whoever takes a run on to undo it may say what is to be done where that fails again.
-                let said = state.ended_before.is_some()
+                let said = state.taken_on_to_undo
                     && state
                         .ahead
                         .iter()

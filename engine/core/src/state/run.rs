@@ -101,6 +101,8 @@ pub struct RunState {
     pub unwinding_stopped: bool,
     /// How the run had ended before it was taken on to be undone: that stays.
     pub ended_before: Option<RunOutcome>,
+    /// Whether somebody took it on to undo what was done (`runbook rollback`), and it has not ended since.
+    pub taken_on_to_undo: bool,
     /// Who asked for its end, and why.
     pub cancel: Option<(String, Option<String>)>,
     /// Somebody answered `abort`.
@@ -214,6 +216,7 @@ impl RunState {
             finally_has_begun: false,
             unwinding_stopped: false,
             ended_before: None,
+            taken_on_to_undo: false,
             cancel: None,
             aborted: None,
             background_failure: None,

@@ -75,7 +75,7 @@ impl RunState {
     /// A run is taken on to be undone, and somebody says what to do about undos that had failed: that is asked first,
     /// so that what is to be left out isn't tried again.
     pub(super) fn failed_undos_asked_about(&mut self, plan: &Plan, answers: &[AheadAnswer]) {
-        if !self.unwinding || self.ended_before.is_none() {
+        if !self.taken_on_to_undo {
             return;
         }
         for answer in answers {
@@ -100,6 +100,7 @@ impl RunState {
         rollback: bool,
         ended_as: Option<RunOutcome>,
     ) {
+        self.taken_on_to_undo = rollback || (self.taken_on_to_undo && ended_as.is_none());
         if rollback {
             self.unwinding = true;
             self.unwinding_stopped = false;
