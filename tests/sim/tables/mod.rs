@@ -5,3 +5,4 @@ mod holding;
 mod outcomes;
 mod people;
 mod resume;
+mod undoing;
