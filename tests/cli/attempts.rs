@@ -70,14 +70,15 @@ fn a_timeout_asks_first_and_then_kills() {
         r#"
 steps:
   - id: obeys
-    timeout: 300ms
+    timeout: 3s
     grace: 50s
     on_failure: continue
     run: |
       trap 'echo obeyed >> "$LEDGER"; exit 3' TERM
       sleep 60 & wait
   - id: ignores
-    timeout: 300ms
+    needs: []
+    timeout: 3s
     grace: 100ms
     on_failure: continue
     run: |

@@ -132,7 +132,7 @@ fn within_keeps_probing_until_it_holds() {
 #[test]
 fn hold_demands_that_it_goes_on_holding() {
     let steady = Server::start(|_| (200, String::new()));
-    check(&format!("      http: {}\n      every: 20ms\n      hold: 300ms\n", steady.url("/")))
+    check(&format!("      http: {}\n      every: 20ms\n      hold: 2s\n", steady.url("/")))
         .runbook(&["run", "main"])
         .succeeds();
     assert!(steady.request_count() > 2, "{}", steady.request_count());
@@ -143,7 +143,7 @@ fn hold_demands_that_it_goes_on_holding() {
             if number == 1 || number == 3 { (500, String::new()) } else { (200, String::new()) }
         });
         let probe = format!(
-            "      http: {}\n      every: 20ms\n      hold: 1s\n      max_failures: {max_failures}\n",
+            "      http: {}\n      every: 20ms\n      hold: 3s\n      max_failures: {max_failures}\n",
             shaky.url("/")
         );
         check(&probe).runbook(&["run", "main"]).exits(code);

@@ -371,7 +371,7 @@ fn a_terminal_that_closes_interrupts_the_step_and_parks_the_run() {
 fn a_stop_ends_it_and_a_cancel_from_elsewhere_too() {
     for how in ["signal", "cancel", "timeout"] {
         let timeout =
-            if how == "timeout" { "interactive: true\n    timeout: 200ms" } else { "interactive: true" };
+            if how == "timeout" { "interactive: true\n    timeout: 3s" } else { "interactive: true" };
         let test = TestEnvironment::with(
             &SESSION
                 .replace("interactive: true", timeout)

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::helpers::{Server, Terminal, TestEnvironment, eventually};
+use crate::helpers::{Server, Terminal, TestEnvironment, eventually, until_recorded};
 
 /// The operating system's user that the tests run as.
 fn me() -> String {
@@ -446,7 +446,11 @@ fn what_expires_while_no_process_lives_is_expired_on_resume_and_once() {
 
 #[test]
 fn an_overrun_deadline_is_recorded_once_and_kills_nothing() {
-    let test = TestEnvironment::with("\nsteps:\n  - {id: slow, deadline: 50ms, run: 'sleep 0.5'}\n");
+    let test = TestEnvironment::with(concat!(
+        "\nsteps:\n  - {id: slow, deadline: 50ms, run: '",
+        until_recorded!("deadline_passed"),
+        "'}\n"
+    ));
     let run = test.runbook(&["run", "main"]).succeeds().run_id();
     test.journal(&run).one("deadline_passed", "slow");
     let test = TestEnvironment::with("\nsteps:\n  - {id: quick, deadline: 1h, run: 'true'}\n");
@@ -681,16 +685,20 @@ fn a_gate_that_expired_while_the_run_was_parked_takes_no_answer() {
 
 #[test]
 fn a_group_is_asked_about_and_timed_as_a_whole() {
-    let body = r#"
+    let body = concat!(
+        r#"
 steps:
   - id: stage
     ask: Do the whole stage?
     deadline: 50ms
     steps:
       - {id: one, run: 'echo one >> "$LEDGER"'}
-      - {id: two, run: 'echo two >> "$LEDGER"; sleep 0.3'}
+      - {id: two, run: 'echo two >> "$LEDGER"; "#,
+        until_recorded!("deadline_passed"),
+        r#"'}
   - {id: after, run: 'echo after >> "$LEDGER"'}
-"#;
+"#
+    );
     let test = TestEnvironment::with(body);
     let run = test.runbook(&["run", "main"]).exits(3).run_id();
     assert!(test.ledger().is_empty());

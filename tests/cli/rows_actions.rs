@@ -83,7 +83,7 @@ fn run() {
         ),
         fails(
             "that dies",
-            "steps: [{id: a, run: 'touch up; sleep 0.3; exit 3', background: {ready: {run: test -e up, every: 20ms}}},{id: b, run: sleep 1}]",
+            "steps: [{id: a, run: 'touch up; until test -e on; do sleep 0.02; done; exit 3', background: {ready: {run: test -e up, every: 20ms}}},{id: b, run: touch on; sleep 9}]",
             &["exit 3"],
         ),
         refused(
@@ -95,13 +95,13 @@ fn run() {
             code: 1,
             ..runs(
                 "that dies later: the run fails with that reason",
-                "steps: [{id: a, run: 'touch up; sleep 0.3; exit 3', background: {ready: {run: test -e up, every: 20ms}}},{id: b, run: sleep 1},{id: c, run: echo c}]",
+                "steps: [{id: a, run: 'touch up; until test -e on; do sleep 0.02; done; exit 3', background: {ready: {run: test -e up, every: 20ms}}},{id: b, run: touch on; sleep 2},{id: c, run: echo c}]",
                 &["a succeeded", "c cancelled", "the background command of `a` ended early: exit 3"],
             )
         },
         runs(
             "it lives until finally is over",
-            "steps: [{id: a, run: 'touch up; while true; do date +%s%N > beat; sleep 0.02; done', background: {ready: {run: test -e up, every: 20ms}}}]\nfinally: [{id: f, run: 'x=$(cat beat); sleep 0.3; test \"$x\" != \"$(cat beat)\" && echo alive'}]",
+            "steps: [{id: a, run: 'touch up; while true; do date +%s%N > beat; sleep 0.02; done', background: {ready: {run: test -e up, every: 20ms}}}]\nfinally: [{id: f, timeout: 50s, run: 'x=$(cat beat); until test \"$x\" != \"$(cat beat)\"; do sleep 0.02; done; echo alive'}]",
             &["│ alive"],
         ),
         refused("without ready", "steps: [{id: a, run: x, background: {}}]", &["`ready`"]),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::helpers::{Journal, TestEnvironment};
+use crate::helpers::{Journal, TestEnvironment, until_recorded};
 use crate::rows::{Row, fails, hold, refused, runs};
 
 /// The outcome of each step as `status` has it.
@@ -35,19 +35,31 @@ fn outcomes_of_steps() {
         ),
         (
             "after a failure with stop, what runs is let finish",
-            "steps: [{id: a, needs: [], run: exit 1},{id: b, needs: [], run: sleep 0.3},{id: c, needs: [b], run: x}]",
+            concat!(
+                "steps: [{id: a, needs: [], run: exit 1},{id: b, needs: [], run: '",
+                until_recorded!("step_finished"),
+                "'},{id: c, needs: [b], run: x}]"
+            ),
             1,
             "a failed, b succeeded, c cancelled",
         ),
         (
             "open gates are closed",
-            "steps: [{id: a, needs: [], run: sleep 0.1; exit 1},{id: g, needs: [], manual: M}]",
+            concat!(
+                "steps: [{id: a, needs: [], run: '",
+                until_recorded!("gate_opened"),
+                "; exit 1'},{id: g, needs: [], manual: M}]"
+            ),
             1,
             "a failed, g cancelled",
         ),
         (
             "so are retries in their delay",
-            "steps: [{id: a, needs: [], run: sleep 0.3; exit 1},{id: b, needs: [], run: exit 1, retry: {times: 1, delay: 1h}}]",
+            concat!(
+                "steps: [{id: a, needs: [], run: '",
+                until_recorded!("retry_scheduled"),
+                "; exit 1'},{id: b, needs: [], run: exit 1, retry: {times: 1, delay: 1h}}]"
+            ),
             1,
             "a failed, b cancelled",
         ),
@@ -183,8 +195,8 @@ fn timeouts_and_retries() {
     hold(&[
         fails(
             "SIGTERM at timeout",
-            "steps: [{id: a, timeout: 200ms, run: 'trap \"echo bye; exit 0\" TERM; while true; do sleep 0.05; done'}]",
-            &["│ bye", "timeout after 200ms"],
+            "steps: [{id: a, timeout: 3s, run: 'trap \"echo bye; exit 0\" TERM; while true; do sleep 0.05; done'}]",
+            &["│ bye", "timeout after 3s"],
         ),
         fails(
             "SIGKILL after grace",
@@ -193,7 +205,7 @@ fn timeouts_and_retries() {
         ),
         runs(
             "timeout bounds one attempt",
-            "steps: [{id: a, timeout: 1s, run: 'test $RUNBOOK_ATTEMPT = 2 || sleep 9', retry: {times: 1, delay: 1ms}}]",
+            "steps: [{id: a, timeout: 4s, run: 'test $RUNBOOK_ATTEMPT = 2 || sleep 9', retry: {times: 1, delay: 1ms}}]",
             &["a succeeded, attempt 2"],
         ),
         runs(
@@ -250,23 +262,45 @@ fn timeouts_and_retries() {
 fn deadlines_and_escalation() {
     let channel = "channels: {c: {command: [sh, -c, 'echo \"$0\" >> told', '{{ message }}']}}\nescalation: {p0: [{after: 0s, notify: c}, {after: 100ms, notify: c}]}\n";
     for (row, runbook, kind, count) in [
-        ("deadline", "steps: [{id: a, deadline: 50ms, run: sleep 0.3}]", "deadline_passed", 1),
         (
-            "of a group",
-            "steps: [{id: g, deadline: 50ms, steps: [{id: a, run: sleep 0.3}]}]",
+            "deadline",
+            concat!("steps: [{id: a, deadline: 50ms, run: '", until_recorded!("deadline_passed"), "'}]"),
             "deadline_passed",
             1,
         ),
-        ("escalate by policy", "steps: [{id: a, escalate: p0, run: sleep 0.4}]", "escalated", 2),
+        (
+            "of a group",
+            concat!(
+                "steps: [{id: g, deadline: 50ms, steps: [{id: a, run: '",
+                until_recorded!("deadline_passed"),
+                "'}]}]"
+            ),
+            "deadline_passed",
+            1,
+        ),
+        (
+            "escalate by policy",
+            concat!("steps: [{id: a, escalate: p0, run: '", until_recorded!("escalated", 2), "'}]"),
+            "escalated",
+            2,
+        ),
         (
             "by a list",
-            "steps: [{id: a, escalate: [{after: 50ms, notify: c}], run: sleep 0.4}]",
+            concat!(
+                "steps: [{id: a, escalate: [{after: 50ms, notify: c}], run: '",
+                until_recorded!("escalated"),
+                "'}]"
+            ),
             "escalated",
             1,
         ),
         (
             "of a group",
-            "steps: [{id: g, escalate: [{after: 50ms, notify: c}], steps: [{id: a, run: sleep 0.4}]}]",
+            concat!(
+                "steps: [{id: g, escalate: [{after: 50ms, notify: c}], steps: [{id: a, run: '",
+                until_recorded!("escalated"),
+                "'}]}]"
+            ),
             "escalated",
             1,
         ),

@@ -24,6 +24,25 @@ pub(crate) use services::{Service, postgres, prometheus, redis, tls};
 pub(crate) use terminal::{Connection, Terminal};
 pub(crate) use waiting::eventually;
 
+/// A shell command that waits until the run's journal has so many lines that say `kind`: what a test needs to have happened has happened
+/// then, however slow the machine is.
+macro_rules! until_recorded {
+    ($kind:literal) => {
+        $crate::helpers::until_recorded!($kind, 1)
+    };
+    ($kind:literal, $count:literal) => {
+        concat!(
+            // The pattern doesn't match itself, which the record of the command holds.
+            "until [ $(cat $RUNBOOK_RUN_DIR/../journal* | grep -c kind.[:].",
+            $kind,
+            ") -ge ",
+            $count,
+            " ]; do sleep 0.02; done"
+        )
+    };
+}
+pub(crate) use until_recorded;
+
 /// An example of the page about the language, by its place among those in YAML.
 pub(crate) fn language_example(place: usize) -> String {
     let page = include_str!("../../docs/language.md");
