@@ -2,7 +2,13 @@
 //! are no sleeps.
 //!
 //! Each test binary uses its part of this.
-#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    unused_macro_rules,
+    reason = "each test binary uses its part"
+)]
 
 mod environment;
 mod journal;
