@@ -183,6 +183,19 @@ impl Plan {
         std::iter::successors(self.steps[step].group, |group| self.steps[*group].group)
     }
 
+    /// Whether a step stands in the `finally` of a called runbook.
+    #[must_use]
+    pub fn is_last_words(&self, step: usize) -> bool {
+        std::iter::once(step).chain(self.containers_of(step)).any(|around| self.steps[around].cleanup)
+    }
+
+    /// Whether a step runs to its end although the run is being ended: under `finally`, be it the run's own or that of a called
+    /// runbook, and where what was done is undone.
+    #[must_use]
+    pub fn outlasts_the_rest(&self, step: usize) -> bool {
+        self.steps[step].finally || self.steps[step].is_added() || self.is_last_words(step)
+    }
+
     /// The called runbook that what is inside a container belongs to: the container itself, or the nearest around it.
     #[must_use]
     pub fn call_of(&self, group: Option<usize>) -> Option<(usize, &Call)> {

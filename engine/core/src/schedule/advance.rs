@@ -60,6 +60,13 @@ pub fn advance(
     unreachable!("deciding went in a circle over {} steps", deciding.state.plan.steps.len())
 }
 
+/// What was ending the attempts of the engine that is gone.
+#[derive(Debug, Clone, Copy)]
+struct Ending {
+    stopped: bool,
+    cancelled: bool,
+}
+
 /// One input on its way into the record.
 struct Deciding<'a, 'c> {
     state: &'a mut RunState,
@@ -106,7 +113,8 @@ impl Deciding<'_, '_> {
             } => {
                 // Known before the resume is recorded: what a stop or a cancel ended
                 // did not end by itself.
-                let was_ending = self.state.stopped.is_some() || self.state.cancel.is_some();
+                let was_ending =
+                    Ending { stopped: self.state.stopped.is_some(), cancelled: self.state.cancel.is_some() };
                 // Before all that could start something.
                 if let Some((by, reason)) = cancel {
                     self.cancelled(by, reason, rollback)?;
@@ -174,14 +182,13 @@ impl Deciding<'_, '_> {
 
     /// The end of an attempt, told once only, and its declared retry.
     fn finished(&mut self, step: usize, attempt: u32, mut result: AttemptResult) -> Result<(), IllegalEvent> {
-        let runs =
-            matches!(&self.state.steps[step].status, Status::Running(running) if running.number == attempt);
-        if !runs || self.state.plan.steps[step].action.question().is_some() {
+        let Status::Running(running) = &self.state.steps[step].status else { return Ok(()) };
+        if running.number != attempt || self.state.plan.steps[step].action.question().is_some() {
             return Ok(());
         }
         // What an engine before this one told to end: nothing of this run's life now ends it.
-        let ends = self.state.stopped.is_some()
-            || (self.state.cancel.is_some() && !self.state.plan.steps[step].is_added());
+        let is_cancelled = running.is_cancelled || !self.state.plan.outlasts_the_rest(step);
+        let ends = self.state.stopped.is_some() || (self.state.cancel.is_some() && is_cancelled);
         if let Some((outcome @ Outcome::Cancelled, reason)) = &mut result.failure
             && !ends
             && reason.starts_with("stopped")
@@ -246,7 +253,7 @@ impl Deciding<'_, '_> {
         &mut self,
         step: usize,
         found: Found,
-        was_ending: bool,
+        was_ending: Ending,
         unstarted: &mut Vec<usize>,
     ) -> Result<(), IllegalEvent> {
         if self.state.backgrounds.contains(&step) && !matches!(found, Found::StillRunning) {
@@ -254,6 +261,7 @@ impl Deciding<'_, '_> {
         }
         let Status::Running(running) = &self.state.steps[step].status else { return Ok(()) };
         let attempt = running.number;
+        let was_told = was_ending.stopped || (was_ending.cancelled && running.is_cancelled);
         let result = match found {
             Found::StillRunning => return Ok(()),
             // What has no process of its own is simply done again.
@@ -265,7 +273,7 @@ impl Deciding<'_, '_> {
                 let mut result = AttemptResult { recovered: true, ..*result };
                 let ended = matches!(result.failure, Some((Outcome::Failed | Outcome::Cancelled, _)));
                 let cut_off = result.signal.is_some() && ended;
-                if was_ending && cut_off {
+                if was_told && cut_off {
                     // Whether the run still ends, so that it stays so, is asked of every end.
                     let why = "stopped: the run was stopped during the attempt";
                     result.failure = Some((Outcome::Cancelled, why.into()));

@@ -74,6 +74,14 @@ impl RunState {
             (EventKind::RunParked { waiting_for }, _) => self.parked = Some(waiting_for.clone()),
             (EventKind::CancelRequested { by, reason, undo }, _) => {
                 self.cancel = Some((by.clone(), reason.clone()));
+                // What runs after a stop has been told to end by that.
+                if self.stopped.is_none() {
+                    for step in &mut self.steps {
+                        if let Status::Running(running) = &mut step.status {
+                            running.is_cancelled = true;
+                        }
+                    }
+                }
                 self.unwinding |= *undo;
             }
             (EventKind::RunFinished { outcome, reason, .. }, _) => {
@@ -239,6 +247,7 @@ impl RunState {
                     boot: boot.clone(),
                     started_at: at,
                     until: *until,
+                    is_cancelled: false,
                 })
             }
             (Status::Running(running), EventKind::AttemptReissued { attempt, slot, boot, .. }) => {
@@ -246,7 +255,12 @@ impl RunState {
                     return illegal(self);
                 }
                 self.next_slot = self.next_slot.max(slot + 1);
-                Status::Running(Attempt { slot: Some(*slot), boot: Some(boot.clone()), ..running.clone() })
+                Status::Running(Attempt {
+                    slot: Some(*slot),
+                    boot: Some(boot.clone()),
+                    is_cancelled: false,
+                    ..running.clone()
+                })
             }
             (
                 Status::Running(running),
@@ -278,6 +292,7 @@ impl RunState {
                     return illegal(self);
                 }
                 let background = plan.steps[i].action.is_background();
+                let was_cancelled = running.is_cancelled;
                 self.ends += 1;
                 let step = &mut self.steps[i];
                 // A command that is only brought up again did its work when it was ready first.
@@ -301,6 +316,7 @@ impl RunState {
                     fields: fields.clone(),
                     values: values.clone(),
                     recovered: *recovered,
+                    was_cancelled,
                 };
                 if *outcome == Outcome::Succeeded && background {
                     step.was_ready = true;
@@ -394,7 +410,9 @@ impl RunState {
             if step.is_added() {
                 continue;
             }
-            if state.was_cut_off(step) && !ending {
+            // A cancel ends what runs for good; what a stop has ended of that which outlasts the rest goes on.
+            let outlasts = plan.outlasts_the_rest(i) && !state.result.was_cancelled;
+            if state.was_cut_off(step) && (!ending || outlasts) {
                 state.status = Status::Ended(Outcome::Interrupted);
                 state.attempts_in_round = state.attempts_in_round.saturating_sub(1);
             }

@@ -36,6 +36,8 @@ pub struct Attempt {
     pub started_at: Moment,
     /// Of a `wait`: when it is over.
     pub until: Option<Moment>,
+    /// A cancel of the run has told it to end.
+    pub is_cancelled: bool,
 }
 
 /// What the last finished attempt came to.
@@ -65,6 +67,8 @@ pub struct StepResult {
     pub values: IndexMap<String, Value>,
     /// Whether it was taken from a witness after a crash.
     pub recovered: bool,
+    /// Whether a cancel of the run had told it to end.
+    pub was_cancelled: bool,
 }
 
 /// What an approval is bound to.
