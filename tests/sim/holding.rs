@@ -42,11 +42,6 @@ fn alike(plan: &Plan, step: usize) -> impl Iterator<Item = usize> + '_ {
         .filter(move |other| list(*other) == list(step) && !plan.steps[*other].waits_for_unwinding())
 }
 
-/// Whether a step stands in a called runbook's `finally`, or is a part of one.
-pub(crate) fn is_last_words(plan: &Plan, step: usize) -> bool {
-    std::iter::once(step).chain(plan.containers_of(step)).any(|around| plan.steps[around].cleanup)
-}
-
 impl Seen {
     /// It has ended, and nothing about it is open.
     fn is_over(&self) -> bool {
@@ -90,7 +85,7 @@ impl Watch {
         if step.cleanup {
             for other in children(plan, group).filter(|other| !plan.steps[*other].cleanup) {
                 let again = self.steps[other].outcome == Some(Outcome::Interrupted)
-                    && !self.ending
+                    && !self.ends()
                     && self.stopped_by(plan, other).is_none();
                 assert!(
                     self.steps[other].is_over() && !again,
@@ -108,7 +103,7 @@ impl Watch {
         let Action::Each(each) = &plan.steps[group].action else { return };
         // One that begins again only to end starts nothing.
         let reopens = plan.steps[i].is_container() && self.steps[i].started > 0;
-        if reopens && (self.ending || self.stopped_by(plan, i).is_some()) {
+        if reopens && (self.ends() || self.stopped_by(plan, i).is_some()) {
             return;
         }
         let id = &plan.steps[i].id;
@@ -201,7 +196,7 @@ impl Watch {
             let seen = &mut self.steps[child];
             let id = &plan.steps[child].id;
             // One command in the background is enough: it lives on, or is brought up again.
-            if seen.was_ready && seen.outcome == Some(Outcome::Succeeded) {
+            if seen.was_ready && !seen.background_died && seen.outcome == Some(Outcome::Succeeded) {
                 continue;
             }
             assert!(
@@ -210,6 +205,7 @@ impl Watch {
             );
             assert!(!seen.background_lives, "{id} lives when all around it begins anew");
             (seen.outcome, seen.done, seen.was_tried) = (None, None, false);
+            (seen.was_ready, seen.background_died) = (false, false);
             (seen.delayed, seen.cut_off, seen.never_started, seen.skip_pending) =
                 (false, false, false, false);
             seen.again_with = true;
@@ -221,11 +217,25 @@ impl Watch {
     pub(crate) fn goes_on_inside(&mut self, plan: &Plan, i: usize) {
         for around in plan.containers_of(i).filter(|_| !plan.steps[i].waits_for_unwinding()) {
             let seen = &mut self.steps[around];
-            if seen.gate.is_none() && !matches!(seen.outcome, Some(Outcome::Skipped)) {
-                seen.outcome = None;
+            if seen.gate.is_none()
+                && !matches!(seen.outcome, Some(Outcome::Skipped))
+                && seen.outcome.take().is_some()
+            {
+                self.waits_again(plan, around);
             }
             if plan.steps[around].waits_for_unwinding() {
                 break;
+            }
+        }
+    }
+
+    /// What a failure inside a step kept from starting waits again for what becomes of that.
+    fn waits_again(&mut self, plan: &Plan, i: usize) {
+        for child in children(plan, i).collect::<Vec<_>>() {
+            let seen = &mut self.steps[child];
+            if seen.outcome == Some(Outcome::Blocked) && seen.started == 0 {
+                seen.outcome = None;
+                self.waits_again(plan, child);
             }
         }
     }
@@ -252,8 +262,7 @@ impl Watch {
             let seen = &self.steps[*child];
             assert!(seen.is_over(), "{id} ends before {}: {seen:?}", plan.steps[*child].id);
             let unknown = seen.outcome == Some(Outcome::Interrupted)
-                && !self.ending
-                && !self.background_failed
+                && !self.ends()
                 && self.stopped_by(plan, *child).is_none()
                 && !levels(plan, *child).any(|at| alike(plan, at).any(|other| self.will_stop(plan, other)));
             assert!(!unknown, "{id} ends and it isn't known how {} did", plan.steps[*child].id);
@@ -309,12 +318,17 @@ impl Watch {
             let stops = plan.steps[*child].on_failure.stops();
             (seen.outcome == Some(Outcome::Failed) && stops)
                 || matches!(seen.outcome, Some(Outcome::Rejected | Outcome::Interrupted))
-                || seen.cut_off
+                || self.is_cut_off_inside(plan, *child)
         });
         for child in last {
             let left = matches!(self.steps[child].outcome, Some(Outcome::Blocked | Outcome::Cancelled));
             assert!(!left || hindered, "{} was kept from running", plan.steps[child].id);
         }
+    }
+
+    /// Whether a stop of the run ended a step, or something in it, while it ran.
+    fn is_cut_off_inside(&self, plan: &Plan, i: usize) -> bool {
+        self.steps[i].cut_off || children(plan, i).any(|child| self.is_cut_off_inside(plan, child))
     }
 
     fn told(&self, plan: &Plan, steps: &[usize]) -> String {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use runbook_core::event::{EventKind, Gate, Outcome};
 use runbook_core::plan::{Action, OnInterrupt, Plan};
 
-use crate::holding::is_last_words;
 use crate::unwinding::Unwinding;
 
 /// What the events so far say of one step.
@@ -25,8 +24,12 @@ pub(crate) struct Seen {
     /// A background command that was ready once: what starts it again is what needs it.
     pub(crate) was_ready: bool,
     pub(crate) never_started: bool,
-    /// A stop of the run ended it while it ran.
+    /// A stop of the run, or a cancel, ended it while it ran.
     pub(crate) cut_off: bool,
+    /// A cancel has told its attempt to end.
+    told_by_cancel: bool,
+    /// Its command in the background has ended by itself.
+    pub(crate) background_died: bool,
     /// A person lets it run again from here on.
     is_rewound: bool,
     /// What `done_when` said since it last started.
@@ -77,6 +80,11 @@ impl Watch {
         self.steps[step].cut_off
     }
 
+    /// Whether nothing new of the steps proper is done any more, whatever became of them.
+    pub(crate) fn ends(&self) -> bool {
+        self.ending || self.background_failed
+    }
+
     pub(crate) fn is_awake(&self) -> bool {
         self.created && !self.asleep && !self.ended
     }
@@ -85,7 +93,9 @@ impl Watch {
     pub(crate) fn main_is_over(&self, plan: &Plan) {
         for (index, step) in plan.declared().filter(|(_, step)| !step.finally) {
             let seen = &self.steps[index];
-            let over = seen.outcome.is_some() && seen.gate.is_none() && !seen.running && !seen.skip_pending;
+            let over = seen.outcome.is_some() && !seen.running && !seen.skip_pending;
+            // A command in the background that was up already may come up again for what is still to come.
+            let over = (over || seen.was_ready) && seen.gate.is_none();
             assert!(over, "{} is not over when what was done is undone", step.id);
         }
     }
@@ -119,6 +129,12 @@ impl Watch {
                 if *undo {
                     self.unwinding.decided();
                 }
+                if !self.asleep {
+                    self.steps
+                        .iter_mut()
+                        .filter(|seen| seen.running)
+                        .for_each(|seen| seen.told_by_cancel = true);
+                }
             }
             (EventKind::RunFinished { .. }, _) => self.run_finished(plan),
             (EventKind::Items { .. }, Some(i)) => {
@@ -143,6 +159,8 @@ impl Watch {
                 );
                 step.done = None;
                 step.started += 1;
+                step.told_by_cancel = false;
+                step.background_died = false;
                 step.running = true;
                 step.was_tried = true;
                 step.again_with = false;
@@ -156,6 +174,7 @@ impl Watch {
                     self.steps[i].running && self.steps[i].started == *attempt,
                     "{kind:?}: it doesn't run"
                 );
+                self.steps[i].told_by_cancel = false;
                 for need in &plan.steps[i].needs {
                     assert!(self.passed(plan, *need), "{kind:?}: it starts before {}", plan.steps[*need].id);
                 }
@@ -207,6 +226,7 @@ impl Watch {
             (EventKind::BackgroundEnded { expected, .. }, Some(i)) => {
                 assert!(self.steps[i].background_lives, "{kind:?}: it is over already");
                 self.steps[i].background_lives = false;
+                self.steps[i].background_died = !expected;
                 self.background_failed |= !expected;
             }
             (EventKind::GateOpened { gate, .. }, Some(i)) => {
@@ -249,9 +269,11 @@ impl Watch {
             self.ending = false;
             self.background_failed = false;
         }
-        for (step, declared) in self.steps.iter_mut().zip(&plan.steps) {
+        for (i, (step, declared)) in self.steps.iter_mut().zip(&plan.steps).enumerate() {
             let added = declared.is_added();
-            if step.cut_off && (!self.ending || added) {
+            // What is under a `finally` runs to its end although the run ends, unless a cancel has ended it, too.
+            let outlasts = plan.outlasts_the_rest(i) && !step.told_by_cancel;
+            if step.cut_off && (!self.ending || added || outlasts) {
                 step.cut_off = false;
                 step.outcome = Some(Outcome::Interrupted);
             }
@@ -399,11 +421,8 @@ impl Watch {
                 plan.steps[culprit].id
             );
         }
-        let ends = (self.ending || self.background_failed)
-            && !step.is_added()
-            && !is_last_words(plan, i)
-            && !reopens;
-        assert!(step.finally || !ends || for_finally, "{} starts in a run that is being ended", step.id);
+        let ends = self.ends() && !plan.outlasts_the_rest(i) && !reopens;
+        assert!(!ends || for_finally, "{} starts in a run that is being ended", step.id);
     }
 
     /// What the record gives as the reason of another attempt must be true.

@@ -205,7 +205,8 @@ impl<'a> Simulator<'a> {
         self.log.push((self.log.len() as u64 + 1, self.now, kind));
     }
 
-    fn script(&self, step: usize) -> &'a Script {
+    /// What is scripted of a step.
+    pub(crate) fn script(&self, step: usize) -> &'a Script {
         self.scripts.of(&self.state.plan, step)
     }
 

@@ -1,6 +1,7 @@
 //! What each documented case comes to, event by event.
 
 mod desk;
+mod ending;
 mod holding;
 mod outcomes;
 mod people;

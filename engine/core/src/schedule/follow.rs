@@ -6,7 +6,7 @@ use super::guard::Wishes;
 use super::input::{Attendance, Circumstances, LockStanding};
 use super::settle::{bring_up, settle};
 use super::start::start;
-use super::structure::{Halting, close, hold_back, is_held, pass_on, reopen, settle_items};
+use super::structure::{Admission, Halting, close, hold_back, is_held, pass_on, reopen, settle_items};
 use super::terminal::arrived;
 use super::unwind::{is_due, unwind};
 use crate::event::{EventKind, Outcome, RunOutcome, WaitingFor};
@@ -132,8 +132,7 @@ pub(super) fn is_moot(plan: &Plan, state: &RunState, step: usize) -> bool {
 
 /// Whether a step belongs to the `finally` of a called runbook, which runs although the run ends.
 fn has_last_words(plan: &Plan, state: &RunState, step: usize) -> bool {
-    let mut around = std::iter::once(step).chain(plan.containers_of(step));
-    around.any(|step| plan.steps[step].cleanup) && !is_held(plan, state, step)
+    plan.is_last_words(step) && !is_held(plan, state, step)
 }
 
 /// Whether processes of an interrupted step still run.
@@ -157,7 +156,7 @@ pub(super) fn phase(
     let tries_again = |step: &usize| is_main(step) && !is_held(plan, state, *step);
     // What has passed already and only starts again is brought up for what is still to come.
     let brought_up = |step: &usize| state.steps[*step].was_ready;
-    let over = state.main_is_over_but_for(brought_up)
+    let over = state.main_is_over_but_for_restarts()
         && !state.gates.keys().any(is_main)
         && !state.settled.keys().any(is_main)
         && !state.interrupted.iter().filter(|step| is_main(step) && !brought_up(step)).any(goes_on)
@@ -182,22 +181,26 @@ pub(super) fn follow(
     {
         return Follow::default();
     }
-    for rule in
-        [settle, bring_up, gate::outdated, arrived, ask_about_interrupted, reopen, settle_items, pass_on]
-    {
+    // What people decide about a failure is asked before anything is taken back, or ends, because of it.
+    let about_failures =
+        |plan: &Plan, state: &RunState, _: &Circumstances<'_>| ask_about_failures(plan, state, attendance);
+    let rules: [&dyn Fn(&Plan, &RunState, &Circumstances<'_>) -> Vec<EventKind>; 10] = [
+        &settle,
+        &about_failures,
+        &bring_up,
+        &gate::outdated,
+        &arrived,
+        &ask_about_interrupted,
+        &reopen,
+        &settle_items,
+        &pass_on,
+        &close,
+    ];
+    for rule in rules {
         let events = rule(plan, state, circumstances);
         if !events.is_empty() {
             return events.into();
         }
-    }
-    let asked = ask_about_failures(plan, state, attendance);
-    if !asked.is_empty() {
-        return asked.into();
-    }
-    // What is asked about keeps what it is in from ending.
-    let closed = close(plan, state, circumstances);
-    if !closed.is_empty() {
-        return closed.into();
     }
     let undecided =
         state.interrupted.iter().any(|step| standing(plan, state, *step, circumstances).is_open());
@@ -221,10 +224,15 @@ pub(super) fn follow(
     if phase != Phase::Undo && state.all_is_over() && state.gates.is_empty() && !undecided {
         return finish(plan, state, circumstances);
     }
-    // A retry that falls due can't start while a step is undecided, or what it needs is asked again.
+    // A retry that falls due can't start while a step is undecided, or what it waits for is asked again.
+    let mut admission = Admission::default();
+    let mut may_start = |step: usize| {
+        let in_phase = Phase::of(&plan.steps[step]) == phase && !halting.holds(plan, step);
+        in_phase && state.needs_are_met(step) && admission.admits(plan, state, step)
+    };
     let outlived = state.outliving.keys().any(|step| survives(circumstances, *step));
-    let retries = !undecided
-        && state.delayed.iter().any(|step| state.needs_are_met(*step) && !state.gates.contains_key(step));
+    let retries =
+        !undecided && state.delayed.iter().any(|step| !state.gates.contains_key(step) && may_start(*step));
     let looked = |step: &&usize| standing(plan, state, **step, circumstances) == Standing::Looked;
     wishes.looks.extend(state.interrupted.iter().filter(looked));
     // What waits for a lock, a window or a look goes on by itself.
@@ -344,7 +352,9 @@ fn ask_about_failures(plan: &Plan, state: &RunState, attendance: Attendance) -> 
             let alike = |step: &&usize| Phase::of(&plan.steps[**step]) == phase;
             state.failing.iter().filter(alike).filter(|step| plan.steps[**step].group.is_none())
         };
-        (phase == Phase::Main && ends(state)) || others().any(|step| !is_asked(*step))
+        // What comes last has nothing done again before it.
+        let is_over = phase == Phase::Main && (ends(state) || state.finally_has_begun);
+        is_over || others().any(|step| !is_asked(*step))
     };
     state
         .failing

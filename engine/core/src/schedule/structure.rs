@@ -57,8 +57,14 @@ impl Halting {
                 return;
             }
             let seen = !self.inside.insert((group, plan.steps[at].cleanup));
-            let stops = plan.steps[group].on_failure.stops() || rejected;
-            if !stops || (seen && !rejected) {
+            let spreads = match plan.steps[group].on_failure {
+                OnFailure::Stop | OnFailure::Unsaid => true,
+                // A person decides when it has ended.
+                OnFailure::Ask | OnFailure::Continue | OnFailure::Warn => rejected,
+            };
+            // One that has ended stops what is around it by what it came to itself.
+            let has_ended = state.steps[group].outcome().is_some();
+            if !spreads || has_ended || (seen && !rejected) {
                 return;
             }
             at = group;
@@ -138,13 +144,16 @@ impl Admission {
         let Some(group) = plan.steps[step].group.filter(|_| !plan.steps[step].waits_for_unwinding()) else {
             return true;
         };
-        // The last words of a called runbook wait for what is done again above them, too.
-        if plan.steps[step].cleanup && state.steps[step].status == Status::Pending {
+        // The last words of a called runbook wait for what is done again above them, also where they had begun already. A command in
+        // the background that is brought up again waits for nothing: others may rely on it.
+        if plan.steps[step].cleanup && !state.steps[step].was_ready {
             let mut above = state.children(group).iter().filter(|child| !plan.steps[**child].cleanup);
-            return !above.any(|child| {
-                (state.retrying.contains(child) && !is_held(plan, state, *child))
-                    || is_done_again(plan, state, *child)
-            });
+            let over = state.is_let_start(step);
+            return over
+                && !above.any(|child| {
+                    (state.retrying.contains(child) && !is_held(plan, state, *child))
+                        || is_done_again(plan, state, *child)
+                });
         }
         self.admits_item(plan, state, step)
     }

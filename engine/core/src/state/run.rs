@@ -304,10 +304,9 @@ impl RunState {
         self.ended_count[0] == self.step_count[0]
     }
 
-    /// Whether every step outside `finally` is over, or starts again and is one of these.
-    pub(crate) fn main_is_over_but_for(&self, these: impl Fn(&usize) -> bool) -> bool {
-        let again =
-            self.restarting.iter().filter(|step| bucket(&self.plan.steps[**step]) == 0 && these(step));
+    /// Whether every step outside `finally` is over, or has passed already and only starts again for what is still to come.
+    pub(crate) fn main_is_over_but_for_restarts(&self) -> bool {
+        let again = self.restarting.iter().filter(|step| bucket(&self.plan.steps[**step]) == 0);
         self.ended_count[0] + again.count() == self.step_count[0]
     }
 

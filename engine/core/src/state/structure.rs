@@ -64,6 +64,13 @@ impl RunState {
         &self.structure.children[index]
     }
 
+    /// Whether what holds a step lets it start: it has begun, and, for what is under a called runbook's `finally`, the steps above
+    /// that are over.
+    #[must_use]
+    pub fn is_let_start(&self, index: usize) -> bool {
+        self.structure.lets_start(index)
+    }
+
     /// Whether all that a step holds is over and nothing of it is in question.
     #[must_use]
     pub fn children_are_over(&self, index: usize) -> bool {

@@ -31,7 +31,8 @@ impl RunState {
     pub(super) fn may_ask_about_undo(&self, i: usize, gate: Gate) -> bool {
         match gate {
             Gate::Rollback => {
-                self.steps[i].status == Status::Pending && self.main_is_over() && !self.unwinding
+                let over = self.main_is_over_but_for_restarts();
+                self.steps[i].status == Status::Pending && over && !self.unwinding
             }
             _ => matches!(self.steps[i].outcome(), Some(Outcome::Failed | Outcome::Interrupted)),
         }
