@@ -58,3 +58,44 @@ steps:
     assert_eq!(test.ledger(), ["up", "done", "next"]);
     test.runbook(&["status", "last"]).succeeds().stdout_has("waiting");
 }
+
+/// Of a step that a signal ended it is known how it ended: the question doesn't say that nobody knows.
+#[test]
+fn the_question_about_a_stopped_step_says_what_ended_it() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - {id: deploy, run: 'echo up >> \"$LEDGER\"; sleep 60', grace: 1s}\n",
+    );
+    let live = test.spawn(&["run", "main"]);
+    eventually("the step", || (test.ledger() == ["up"]).then_some(()));
+    live.signal("TERM");
+    live.wait().exits(143);
+    test.runbook(&["resume", "last"])
+        .exits(7)
+        .stderr_has("deploy was ended by the run's SIGTERM before it was over. Did it take effect?");
+}
+
+/// Times in messages are those of `status`.
+#[test]
+fn a_refused_start_says_when_the_window_opens_as_people_write_it() {
+    let days = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() / 86_400;
+    // The first day was a Thursday; in three days from now it is not today, whatever midnight comes between.
+    let day = ["thu", "fri", "sat", "sun", "mon", "tue", "wed"][usize::try_from((days + 3) % 7).unwrap()];
+    let test = TestEnvironment::with(&format!(
+        "\nwindow: {{allow: [{{days: [{day}], from: \"02:00\", to: \"02:01\", tz: UTC}}]}}\nsteps:\n  - {{id: a, run: 'true'}}\n"
+    ));
+    let refused = test.runbook(&["run", "main"]).exits(5);
+    assert!(refused.stderr.contains(" 02:00:00 UTC"), "{}", refused.stderr);
+}
+
+/// A list of stubs is for one attempt after the other, of a check that probes once as of a command.
+#[test]
+fn a_rehearsed_check_that_is_tried_again_takes_the_next_stub() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - {id: health, check: {http: 'http://h/', expect: status == 200}, retry: {times: 2, delay: 1s}}\n",
+    );
+    test.write(
+        "runbooks/main.test.yaml",
+        "scenarios:\n  - {name: second, steps: {health: [{status: 503}, {status: 200}]}, expect: {outcome: succeeded, order: [health, health]}}\n",
+    );
+    test.runbook(&["test", "main"]).succeeds();
+}

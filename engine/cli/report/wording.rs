@@ -110,8 +110,7 @@ pub(crate) fn millis(duration_ms: u64) -> String {
 
 /// A moment for people.
 pub(crate) fn moment(at: Moment) -> String {
-    let utc = at.timestamp().to_zoned(jiff::tz::TimeZone::UTC);
-    format!("{} UTC", utc.strftime("%Y-%m-%d %H:%M:%S"))
+    at.for_people()
 }
 
 /// How far away a moment is: `in 12m 03s`, `3m 10s ago`.

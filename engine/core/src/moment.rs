@@ -13,6 +13,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Moment(i64);
 
 impl Moment {
+    /// As people write it: to the second, with its zone.
+    #[must_use]
+    pub fn for_people(self) -> String {
+        let utc = self.timestamp().to_zoned(jiff::tz::TimeZone::UTC);
+        format!("{} UTC", utc.strftime("%Y-%m-%d %H:%M:%S"))
+    }
+
     /// The last millisecond that RFC 3339 can write (year 9999).
     const MAX_MS: i64 = 253_402_207_200_000 - 1;
 

@@ -103,29 +103,58 @@ fn items(plan: &Plan) -> Vec<(StepId, Value)> {
     plan.steps.iter().filter_map(of).collect()
 }
 
-/// Each key in which two maps differ: `key: before → after`.
+/// Each key in which two maps differ, as deep as both have it: `key: before → after`.
 fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> {
-    let removed = old.keys().filter(|key| !new.contains_key(*key));
-    let keys = new.keys().chain(removed).filter(|key| old.get(*key) != new.get(*key));
-    keys.map(|key| {
-        let shown = |value: Option<&Value>| value.map_or_else(|| "nothing".into(), brief);
-        format!("{key}: {} → {}", shown(old.get(key)), shown(new.get(key)))
-    })
-    .collect()
+    let mut found = Vec::new();
+    descend("", old, new, &mut found);
+    found
 }
 
-/// A value in a few words, on one line.
-fn brief(value: &Value) -> String {
-    let text = match value {
-        Value::Object(map) if map.len() == 1 => return map.values().next().map(brief).unwrap_or_default(),
+fn descend(path: &str, old: &Map<String, Value>, new: &Map<String, Value>, found: &mut Vec<String>) {
+    let removed = old.keys().filter(|key| !new.contains_key(*key));
+    for key in new.keys().chain(removed).filter(|key| old.get(*key) != new.get(*key)) {
+        let path = match path {
+            "" => key.clone(),
+            // It has this one part.
+            path if old.len() == 1 && new.len() == 1 => path.to_owned(),
+            path => format!("{path}.{key}"),
+        };
+        match (old.get(key), new.get(key)) {
+            (Some(Value::Object(before)), Some(Value::Object(after))) => descend(&path, before, after, found),
+            (before, after) => {
+                let text = |value: Option<&Value>| value.map_or_else(|| "nothing".into(), on_one_line);
+                let (before, after) = (text(before), text(after));
+                let from = where_they_part(&before, &after);
+                found.push(format!("{path}: {} → {}", brief(&before, from), brief(&after, from)));
+            }
+        }
+    }
+}
+
+fn on_one_line(value: &Value) -> String {
+    match value {
+        Value::Object(map) if map.len() == 1 => map.values().next().map(on_one_line).unwrap_or_default(),
         Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
         other => other.to_string(),
-    };
-    if text.chars().count() <= SHOWN_MAX {
-        return text;
     }
-    let beginning: String = text.chars().take(SHOWN_MAX).collect();
-    format!("{beginning}…")
+}
+
+/// How many characters of two texts are left out, so that what differs is among those that are shown.
+fn where_they_part(one: &str, other: &str) -> usize {
+    /// So many of the same characters stand before.
+    const BEFORE: usize = 16;
+    if one.chars().count().max(other.chars().count()) <= SHOWN_MAX {
+        return 0;
+    }
+    let same = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    if same + BEFORE < SHOWN_MAX { 0 } else { same - BEFORE }
+}
+
+/// A text in a few words, from a character on.
+fn brief(text: &str, from: usize) -> String {
+    let shown: String = text.chars().skip(from).take(SHOWN_MAX).collect();
+    let more = text.chars().count() > from + SHOWN_MAX;
+    format!("{}{shown}{}", if from > 0 { "…" } else { "" }, if more { "…" } else { "" })
 }
 
 #[cfg(test)]
@@ -152,7 +181,19 @@ mod tests {
             "{said:?}"
         );
         assert_eq!(said[3], "Some(\"d\") added (check)");
-        assert!(said[4].contains("for_each: "), "{said:?}");
+        assert!(said[4].contains("for_each.items: [1] → [1,2]"), "{said:?}");
         assert_eq!(differences(&old, &old), []);
+    }
+
+    #[test]
+    fn of_a_gate_only_what_differs_is_said_also_at_the_end_of_a_long_text() {
+        let long = "Send the release to production, after the tests, the backup and the staging check of";
+        let gate = |prompt: &str| plan(&format!("steps:\n  - {{id: g, approve: {{prompt: '{prompt}'}}}}\n"));
+        let said = |old: &str, new: &str| differences(&gate(old), &gate(new))[0].what.clone();
+        assert_eq!(said("Go?", "Go now?"), "changed: approve.prompt: Go? → Go now?");
+        assert_eq!(
+            said(&format!("{long} blue?"), &format!("{long} green?")),
+            "changed: approve.prompt: …taging check of blue? → …taging check of green?"
+        );
     }
 }

@@ -68,7 +68,11 @@ impl Attempt<'_> {
         let mut end = match action {
             Action::Run(run) => self.command(run, own),
             Action::Check(check) => {
-                self.check(check, if stubs.is_empty() { std::slice::from_ref(&nothing) } else { stubs })
+                let probes = if stubs.is_empty() { std::slice::from_ref(&nothing) } else { stubs };
+                // Without `within` the first sample decides: the next attempt takes the next stub. With it each attempt has the whole list.
+                let from =
+                    if Progress::new(check).end() == Duration::ZERO { turn.min(probes.len() - 1) } else { 0 };
+                self.check(check, &probes[from..])
             }
             Action::Http(_) | Action::Notify(_) => self.errand(own),
             _ => End::succeeded(own),

@@ -306,9 +306,16 @@ pub(super) fn about_interrupted(
 ) -> EventKind {
     let id = &plan.steps[step].id;
     if survivors.is_empty() {
-        let prompt = format!(
-            "{id} was interrupted: it had started, and how it ended is not known. Did it take effect?"
-        );
+        let reason = state.steps[step].result.reason.as_deref().unwrap_or_default();
+        let prompt = match reason.strip_prefix("stopped: SIG") {
+            // Its end is known; what it had done by then is not.
+            Some(signal) => {
+                format!("{id} was ended by the run's SIG{signal} before it was over. Did it take effect?")
+            }
+            _ => format!(
+                "{id} was interrupted: it had started, and how it ended is not known. Did it take effect?"
+            ),
+        };
         return about_ended(plan, state, step, Gate::Interrupted, prompt, &INTERRUPTED_WORDS, survivors);
     }
     let pids: Vec<String> = survivors.iter().map(|p| format!("{} ({})", p.pid, p.command)).collect();

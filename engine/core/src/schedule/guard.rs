@@ -90,8 +90,10 @@ fn outside(
 ) -> Option<Entrance> {
     let Standing::Shut { why, opens_at } = window.standing(circumstances.now) else { return None };
     let waits = window.outside == Outside::Wait || state.window_waits.contains(&of);
-    let opens =
-        opens_at.map_or_else(|| "it isn't known when it opens".to_owned(), |at| format!("it opens at {at}"));
+    let opens = opens_at.map_or_else(
+        || "it isn't known when it opens".to_owned(),
+        |at| format!("it opens at {}", at.for_people()),
+    );
     if window.outside == Outside::Ask && !waits {
         let asked = state.gates.contains_key(&step) || state.settled.contains_key(&step);
         // One question about the run, however many steps could begin it.

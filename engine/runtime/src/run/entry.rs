@@ -40,8 +40,10 @@ pub(super) fn refuse_outside(plan: &Plan) -> Result<(), SessionError> {
         Standing::Shut { why, opens_at } => Err(SessionError::OutsideWindow {
             runbook: plan.runbook.clone(),
             why,
-            opens: opens_at
-                .map_or_else(|| "it isn't known when it opens".into(), |at| format!("it opens at {at}")),
+            opens: opens_at.map_or_else(
+                || "it isn't known when it opens".into(),
+                |at| format!("it opens at {}", at.for_people()),
+            ),
         }),
     }
 }

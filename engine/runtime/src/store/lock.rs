@@ -39,7 +39,7 @@ pub struct Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}, process {}, since {}", self.user, self.host, self.pid, self.since)
+        write!(f, "{} on {}, process {}, since {}", self.user, self.host, self.pid, self.since.for_people())
     }
 }
 
