@@ -181,22 +181,18 @@ pub(super) fn follow(
     {
         return Follow::default();
     }
+    let settled = settle(plan, state, circumstances);
+    if !settled.is_empty() {
+        return settled.into();
+    }
     // What people decide about a failure is asked before anything is taken back, or ends, because of it.
-    let about_failures =
-        |plan: &Plan, state: &RunState, _: &Circumstances<'_>| ask_about_failures(plan, state, attendance);
-    let rules: [&dyn Fn(&Plan, &RunState, &Circumstances<'_>) -> Vec<EventKind>; 10] = [
-        &settle,
-        &about_failures,
-        &bring_up,
-        &gate::outdated,
-        &arrived,
-        &ask_about_interrupted,
-        &reopen,
-        &settle_items,
-        &pass_on,
-        &close,
-    ];
-    for rule in rules {
+    let asked = ask_about_failures(plan, state, attendance);
+    if !asked.is_empty() {
+        return asked.into();
+    }
+    for rule in
+        [bring_up, gate::outdated, arrived, ask_about_interrupted, reopen, settle_items, pass_on, close]
+    {
         let events = rule(plan, state, circumstances);
         if !events.is_empty() {
             return events.into();
