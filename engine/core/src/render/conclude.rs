@@ -4,8 +4,8 @@
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::launch::Texts;
-use super::verdict::Measured;
+use super::context::Measured;
+use super::texts::Texts;
 use crate::event::Outcome;
 use crate::plan::{Action, Plan};
 use crate::schedule::AttemptResult;

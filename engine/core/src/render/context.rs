@@ -6,8 +6,6 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::launch::refuse_mask;
-use super::verdict::Measured;
 use crate::event::{Outcome, RunOutcome};
 use crate::id::{RunId, StepId};
 use crate::moment::Moment;
@@ -77,6 +75,16 @@ pub fn secret_mask(name: &str) -> String {
     format!("‹secrets.{name}›")
 }
 
+/// A value that was masked can't be used as if it were the secret.
+pub(super) fn refuse_mask(value: &str) -> Result<(), String> {
+    let Some(start) = value.find("‹secrets.") else { return Ok(()) };
+    let name: String = value[start + "‹secrets.".len()..].chars().take_while(|c| *c != '›').collect();
+    Err(format!(
+        "the value holds the secret `{name}` in its masked form; pass the secret itself by `env: {{{}: \"{{{{ secrets.{name} }}}}\"}}`",
+        name.to_uppercase()
+    ))
+}
+
 /// How a value that a step doesn't have is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
@@ -102,6 +110,19 @@ pub(super) struct Sight<'a> {
     pub(super) scope: Option<usize>,
     /// What the step itself came to, where its `outputs` are made of it: its record doesn't hold that yet.
     pub(super) own: Option<OwnResult<'a>>,
+}
+
+/// What a command, request or probe came to: the bare names of `expect`, `warn`
+/// and `outputs`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    /// Names to values, as in `status` or `elapsed`.
+    pub values: IndexMap<String, Json>,
+    /// What was printed, where something was run: gives `stdout`, `lines`,
+    /// `json` and `number`.
+    pub stdout: Option<String>,
+    /// The same of standard error.
+    pub stderr: Option<String>,
 }
 
 /// What a step came to, before it is recorded.

@@ -1,7 +1,7 @@
 //! What an escalation tells: which run, which step, what is asked, and the command that answers it.
 
-use super::launch::Texts;
 use super::leaf::Notification;
+use super::texts::Texts;
 use crate::event::Gate;
 use crate::plan::Plan;
 use crate::schedule::needs_reason;

@@ -3,8 +3,9 @@
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 
-use super::context::{Missing, SecretView, parse_template};
-use super::launch::{HttpCall, Launch, ProbeCall, Texts, missing_of, refuse_mask, render_json};
+use super::context::{Missing, SecretView, parse_template, refuse_mask};
+use super::launch::{HttpCall, Launch, ProbeCall};
+use super::texts::{Texts, missing_of, render_json};
 use super::until::moment_of;
 use crate::moment::Moment;
 use crate::plan::{Action, Channel, HttpRequest, Plan, Probe, Wait};

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::context::{Missing, SecretView, Sight, first_message, parse_template};
-use super::launch::{Texts, json_of};
+use super::texts::{Texts, json_of};
 use crate::document::model::Choices;
 use crate::event::Gate;
 use crate::plan::{Options, Plan, Question};

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::context::{Missing, SecretView, Sight, first_message, parse_template};
-use super::launch::{Texts, json_of, missing_of, render_json};
+use super::texts::{Texts, json_of, missing_of, render_json};
 use crate::plan::{Action, Binding, Items, Plan};
 use crate::state::RunState;
 use crate::template::{

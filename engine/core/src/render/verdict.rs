@@ -3,24 +3,11 @@
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::context::{Missing, OwnResult, SecretView, Sight, printed_value};
-use super::launch::{Texts, json_of, missing_of};
+use super::context::{Measured, Missing, OwnResult, SecretView, Sight, printed_value};
+use super::texts::{Texts, json_of, missing_of};
 use crate::plan::{Check, Plan};
 use crate::state::RunState;
 use crate::template::{Context, Expression, Reference, StepValue, value_from_json};
-
-/// What a command, request or probe came to: the bare names of `expect`, `warn`
-/// and `outputs`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Measured {
-    /// Names to values, as in `status` or `elapsed`.
-    pub values: IndexMap<String, Json>,
-    /// What was printed, where something was run: gives `stdout`, `lines`,
-    /// `json` and `number`.
-    pub stdout: Option<String>,
-    /// The same of standard error.
-    pub stderr: Option<String>,
-}
 
 /// Whether the expectations held.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
