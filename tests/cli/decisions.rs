@@ -40,6 +40,27 @@ fn the_same_decision_again_changes_nothing_and_another_one_comes_too_late() {
     }
 }
 
+/// An option is meant by its name and by its number alike; a question before a step is decided once, too.
+#[test]
+fn a_choice_and_a_question_before_a_step_said_again_change_nothing() {
+    let test = TestEnvironment::with(
+        "steps:\n  - {id: pick, choose: {prompt: Which?, options: {x: X, y: Y}}}\n  - {id: a, ask: Really?, run: 'true'}\n",
+    );
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    test.runbook(&["choose", &run, "pick", "2"]).succeeds();
+    for again in ["2", "y"] {
+        test.runbook(&["choose", &run, "pick", again]).succeeds().stdout_or_stderr_has("already");
+    }
+    for other in ["1", "x"] {
+        test.runbook(&["choose", &run, "pick", other]).exits(5);
+    }
+    test.runbook(&["resume", &run]).exits(3);
+    test.runbook(&["answer", &run, "a", "yes"]).succeeds();
+    test.runbook(&["answer", &run, "a", "yes"]).succeeds().stdout_or_stderr_has("already");
+    test.runbook(&["answer", &run, "a", "no"]).exits(5).stderr_has("decided already: yes");
+    assert_eq!(test.journal(&run).kind("gate_answered").len(), 2);
+}
+
 /// Once the step has started again, what was said about it before says nothing any more.
 #[test]
 fn a_decision_about_an_earlier_attempt_is_none_about_the_next() {

@@ -14,7 +14,7 @@ use super::input::{Answer, Circumstances, Refusal};
 use super::{fields, may};
 use crate::event::{EventKind, Evidence, Gate, Identity, Outcome};
 use crate::plan::{EvidenceRule, Plan};
-use crate::state::{OpenGate, RunState, Status};
+use crate::state::{OpenGate, RunState, Said, Status};
 
 /// Judges one answer: the event that records it, or why it isn't taken.
 ///
@@ -188,7 +188,7 @@ fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refu
                 by => format!(" by {}", by.join(", ")),
             }
         )),
-        Status::Pending if kind.is_some() => {
+        Status::Pending if kind.is_some() && state.last_said(step).is_none() => {
             Refusal::not_allowed(format!("the question of `{id}` isn't open yet"))
         }
         Status::Ended(outcome) => Refusal::not_allowed(format!(
@@ -206,8 +206,8 @@ fn not_open(plan: &Plan, state: &RunState, step: usize, answer: &Answer) -> Refu
 
 /// Whether the question was settled, or the step ended, by just this word of just this person.
 fn said_before(plan: &Plan, state: &RunState, step: usize, answer: &Answer, by: &str) -> bool {
-    let settled = state.last_said(step);
-    if settled.is_some_and(|said| said.word == answer.word && said.by.iter().any(|person| person == by)) {
+    let same = |said: &Said| said.word == answer.word || said.number.as_ref() == Some(&answer.word);
+    if state.last_said(step).is_some_and(|said| same(said) && said.by.iter().any(|person| person == by)) {
         return true;
     }
     if answer.word == "yes" && state.steps[step].asked.as_deref() == Some(by) {

@@ -186,7 +186,13 @@ impl RunState {
         self.void_due.remove(&i);
         let by = gate.answers.iter().filter(|answer| answer.word == result);
         let by: Vec<String> = by.map(|answer| answer.by.clone()).collect();
-        self.steps[i].said = said.then(|| Box::new(Said { word: result.to_owned(), by }));
+        self.steps[i].said = said.then(|| {
+            let place = gate.words.iter().position(|word| word == result);
+            let number = place.filter(|_| gate.gate == Gate::Choose).map(|place| (place + 1).to_string());
+            // An option's name wins over its number.
+            let number = number.filter(|number| !gate.words.contains(number));
+            Box::new(Said { word: result.to_owned(), number, by })
+        });
         if matches!(gate.gate, Gate::Rollback | Gate::Undo) && !matches!(result, "wait" | "end") {
             let next = self.undo_answered(i, &gate, result);
             self.set_status(plan, i, next);

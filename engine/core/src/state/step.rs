@@ -98,6 +98,8 @@ pub struct DoneChecked {
 pub struct Said {
     /// What they said.
     pub word: String,
+    /// The number that means the same, where it is an option of a choice.
+    pub number: Option<String>,
     /// Who.
     pub by: Vec<String>,
 }
