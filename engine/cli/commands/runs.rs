@@ -132,12 +132,9 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         }
         Format::Text | Format::Github | Format::Gitlab => {
             let mut text = String::new();
+            let columns = columns(&listed, context.console.width);
             for summary in &listed {
-                text.push_str(&table(
-                    std::slice::from_ref(summary),
-                    columns(&listed, context.console.width),
-                    now,
-                ));
+                text.push_str(&table(std::slice::from_ref(summary), columns, now));
                 if options.waiting {
                     text.push_str(&questions(summary, now, context.console.width));
                 }
