@@ -372,6 +372,12 @@ fn in_a_step() {
                 "yaml-syntax 3:8 this is not YAML: unexpected character: `@' (quote a value that begins with this character)",
             ],
         ),
+        (
+            "env: {A: x {{ params.a }}}\n  run: x",
+            &[
+                "yaml-syntax 3:14 this is not YAML: while parsing a flow mapping, did not find expected ',' or '}' (within `{ }` and `[ ]` quote a value that holds `{{ }}`, a brace, a bracket or a comma)",
+            ],
+        ),
         ("? {a: b}\n  : c\n  run: x", &["wrong-type 3:5 a key can't be a map"]),
     ];
     for (keys, expected) in table {
