@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use runbook_core::schedule::KeptFile;
 use sha2::{Digest, Sha256};
 
-use crate::store::{Directory, StoreError};
+use crate::store::{Directory, StoreError, artifact_parts};
 
 /// Why files can't be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +158,7 @@ pub(super) fn keep_artifacts(
         }
         for (name, path) in found {
             let mut place = kept.ensure_subdirectory(stem)?;
-            let parts = safe_parts(&name);
+            let parts = artifact_parts(&name);
             let (file_name, folders) =
                 parts.split_last().map_or(("file", &[][..]), |(last, rest)| (*last, rest));
             for part in folders {
@@ -174,17 +174,6 @@ pub(super) fn keep_artifacts(
         }
     }
     Ok(files)
-}
-
-/// The parts of a path that are names: nothing that leads upwards or to the root.
-fn safe_parts(path: &str) -> Vec<&str> {
-    Path::new(path)
-        .components()
-        .filter_map(|component| match component {
-            Component::Normal(name) => name.to_str(),
-            Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(crate) use new_files::begin;
 pub(crate) use place::ENVIRONMENT_BYTES_MAX;
 pub use place::{path_name, path_of_run};
 pub use resolve::ResolveError;
+pub(crate) use run_directory::artifact_parts;
 pub use run_directory::{
     ARTIFACTS, ENVIRONMENT, FILES, INBOX, LOCK, LOGS, PLAN, RUNBOOK, RunDir, WITNESS, former_plan,
     former_runbook, log_name, segment_name,

@@ -1,6 +1,6 @@
 //! The folder of one run, and the names in it.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use runbook_core::id::{RunId, StepId};
 
@@ -153,4 +153,12 @@ pub fn segment_name(number: u32) -> String {
 pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_prefix("journal-")?.strip_suffix(".jsonl")?.parse().ok()?;
     (number > 0 && segment_name(number) == name).then_some(number)
+}
+/// Where the copy of a file lies below the folder of its step: the names of its path, and nothing that leads upwards or to the root.
+pub(crate) fn artifact_parts(path: &str) -> Vec<&str> {
+    let parts = Path::new(path).components().filter_map(|component| match component {
+        Component::Normal(name) => name.to_str(),
+        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
+    });
+    parts.collect()
 }

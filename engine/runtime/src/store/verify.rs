@@ -18,7 +18,9 @@ use super::error::StoreError;
 use super::evidence::EVIDENCE;
 use super::files::Directory;
 use super::inbox::{self, FileName, Request};
-use super::run_directory::{ARTIFACTS, ENVIRONMENT, INBOX, LOGS, PLAN, RunDir, former_plan, log_name};
+use super::run_directory::{
+    ARTIFACTS, ENVIRONMENT, INBOX, LOGS, PLAN, RunDir, artifact_parts, former_plan, log_name,
+};
 use crate::journal::{self, JournalError, Replay};
 use crate::signature;
 
@@ -207,14 +209,14 @@ impl Check<'_> {
         let mut last = IndexMap::new();
         for event in events {
             if let EventKind::Artifact { step, path, sha256, .. } = &event.kind {
-                last.insert(format!("{ARTIFACTS}/{}/{path}", step.file_stem()), sha256);
+                let place = artifact_parts(path).join("/");
+                last.insert(format!("{ARTIFACTS}/{}/{place}", step.file_stem()), sha256);
             }
         }
         for (path, expected) in last {
             let (folders, name) = path.rsplit_once('/').unwrap_or_default();
             let folder = folders
                 .split('/')
-                .filter(|part| *part != ".")
                 .try_fold(self.dir.directory().clone(), |folder, part| folder.subdirectory(part));
             match folder {
                 Ok(folder) => self.content(&folder, name, &path, expected),
