@@ -134,6 +134,18 @@ fn the_library_is_valid() {
     test.runbook(&["--dir", &folder, "validate"]).succeeds();
 }
 
+/// Each runbook of the library is rehearsed: its good end, and what goes wrong.
+#[test]
+fn the_library_is_rehearsed() {
+    let test = TestEnvironment::new();
+    let folder = repository().join("runbooks").display().to_string();
+    for name in ["deploy-production", "zetra/deploy-production", "zetra/verify-backup", "zetra/free-storage"]
+    {
+        test.runbook(&["--dir", &folder, "test", name]).succeeds().stdout_or_stderr_has("scenarios passed");
+        test.runbook(&["--dir", &folder, "validate", name]).succeeds();
+    }
+}
+
 #[test]
 fn zetras_deployment_can_be_planned() {
     let test = TestEnvironment::new();
@@ -175,4 +187,30 @@ fn zetras_deployment_can_be_planned() {
     for defect in ["$(date", " -it ", "dry-run=client\n", "psql -U", "<postgres-pod>"] {
         assert!(!text.contains(defect), "{defect}");
     }
+}
+
+/// What was listed and approved is what is deleted: nothing else, also where it grew old while the approval waited.
+#[test]
+fn free_storage_deletes_what_was_shown_and_nothing_else() {
+    let test = TestEnvironment::new();
+    let name = "runbooks/zetra/free-storage.yaml";
+    test.write(name, &fs::read_to_string(repository().join(name)).unwrap());
+    let old = |path: &str| {
+        let path = test.write(path, "x");
+        assert!(Command::new("touch").args(["-d", "40 days ago"]).arg(&path).status().unwrap().success());
+        path
+    };
+    let going = old("logs/a/old one.log");
+    let kept = test.write("logs/a/new.log", "x");
+    let folders = format!("folders={}", test.project().join("logs/a").display());
+    let asked = test.runbook(&["run", "zetra/free-storage", "-p", &folders]).exits(3);
+    let run = asked.run_id();
+    assert!(asked.stderr.contains("Delete 1 logs older than 30 days?"), "{}", asked.stderr);
+    let later = old("logs/a/later.log");
+    test.runbook(&["approve", &run, "--reason", "seen"]).succeeds();
+    // Whether there is room again is this machine's affair.
+    let _ended = test.runbook(&["resume", &run]);
+    assert_eq!(test.step_outcome(&run, "delete"), "succeeded");
+    assert!(!going.exists() && kept.exists() && later.exists());
+    test.runbook(&["verify", &run]).succeeds();
 }
