@@ -99,3 +99,77 @@ fn a_rehearsed_check_that_is_tried_again_takes_the_next_stub() {
     );
     test.runbook(&["test", "main"]).succeeds();
 }
+
+/// The SQL that a command reads, and what a request sends, are what would happen as much as the command is.
+#[test]
+fn plan_shows_what_a_command_reads_and_a_request_sends() {
+    let test = TestEnvironment::with(
+        r#"
+params: {table: tasks}
+steps:
+  - {id: first, run: echo 7}
+  - {id: analyze, run: 'psql -X -v t={{ params.table }}', stdin: 'ANALYZE {{ params.table }};'}
+  - {id: page, http: {method: POST, url: 'http://h/', json: {name: '{{ steps.first.stdout }}', on: true, of: ['{{ params.table }}']}}}
+"#,
+    );
+    let shown = test.runbook(&["plan", "main"]).succeeds();
+    for part in [
+        "     reads ANALYZE tasks;\n",
+        "     sends {\"name\":\"‹steps.first.stdout›\",\"on\":true,\"of\":[\"tasks\"]}\n",
+    ] {
+        assert!(shown.stdout.contains(part), "{part:?} is not in\n{}", shown.stdout);
+    }
+    let plan = test.runbook(&["plan", "main", "--format", "json"]).succeeds().json();
+    assert_eq!(plan["steps"][1]["stdin"], "ANALYZE tasks;");
+    assert!(plan["steps"][0].get("stdin").is_none());
+}
+
+/// A step with items says what it runs for when it starts, not the name of a key.
+#[test]
+fn a_step_with_items_says_what_it_runs_for() {
+    let test = TestEnvironment::with(
+        "\nparams: {hosts: {type: list, default: [a, b]}}\nsteps:\n  - {id: all, for_each: params.hosts, run: 'echo {{ item }}'}\n  - {id: two, for_each: [1, 2], run: 'echo {{ item }}'}\n",
+    );
+    let ran = test.runbook(&["run", "main"]).succeeds();
+    assert!(ran.stderr.contains("▸ all for each of params.hosts\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("▸ two for each of 2 items\n"), "{}", ran.stderr);
+}
+
+/// A page to read has the bounds of values, what a command reads, and what is only warned of.
+#[test]
+fn show_has_bounds_warnings_and_what_a_command_reads() {
+    let test = TestEnvironment::with(
+        r#"
+params: {days: {type: integer, min: 7, max: 90, default: 30}}
+steps:
+  - {id: disk, check: {disk: /, expect: used_percent < 99, warn: used_percent < 85}}
+  - {id: clean, run: psql -X, stdin: "DELETE FROM logs;"}
+"#,
+    );
+    let page = test.runbook(&["show", "main"]).succeeds().stdout;
+    for part in [
+        "integer, at least 7, at most 90, default 30",
+        "warns unless used_percent < 85",
+        "reads DELETE FROM logs;",
+    ] {
+        assert!(page.contains(part), "{part:?} is not in\n{page}");
+    }
+}
+
+/// What a step leaves in `run.dir`, or above its folder, is kept under its names, and found there by `verify`.
+#[test]
+fn artifacts_from_elsewhere_are_kept_and_can_be_verified() {
+    let test = TestEnvironment::with(
+        r#"
+steps:
+  - {id: own, run: 'echo list > "$RUNBOOK_RUN_DIR/going"', artifacts: ['{{ run.dir }}/going']}
+  - {id: above, cwd: runbooks, run: 'echo x > ../beside.txt', artifacts: [../beside.txt]}
+"#,
+    );
+    let run = test.runbook(&["run", "main"]).succeeds().run_id();
+    test.runbook(&["verify", &run]).succeeds();
+    let kept = test.run_folder(&run).join("artifacts/above/beside.txt");
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "x\n");
+    std::fs::write(&kept, "y\n").unwrap();
+    test.runbook(&["verify", &run]).exits(1).stdout_or_stderr_has("beside.txt");
+}

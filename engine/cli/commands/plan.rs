@@ -264,6 +264,8 @@ fn body(line: &PlanLine) -> Vec<String> {
     );
     parts.extend(line.cwd.iter().map(|cwd| format!("in {}", foreign(cwd))));
     parts.extend(line.command.iter().map(|command| foreign(command.trim_end())));
+    parts.extend(line.stdin.iter().map(|text| format!("reads {}", foreign(text.trim_end()))));
+    parts.extend(line.body.iter().map(|text| format!("sends {}", foreign(text.trim_end()))));
     parts.extend(line.ready.iter().map(|ready| format!("ready when {}", foreign(ready))));
     parts.extend(line.ask.iter().map(|ask| format!("asks before: {}", foreign(ask))));
     parts.extend(line.prompt.iter().map(|prompt| foreign(prompt)));

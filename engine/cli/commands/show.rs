@@ -210,6 +210,9 @@ impl Page {
         match action {
             Action::Run(run) => {
                 self.command(indent, &run.run);
+                if let Some(stdin) = &run.stdin {
+                    self.foreign(indent, &format!("reads {stdin}"));
+                }
                 self.expect(indent, &run.expect);
                 if run.interactive {
                     self.line(indent, "interactive: it gets a terminal of its own");
@@ -331,6 +334,9 @@ impl Page {
             Probe::Invalid => {}
         }
         self.expect(indent, &check.expect);
+        for expression in check.warn.iter() {
+            self.line(indent, &format!("warns unless {}", harmless(expression)));
+        }
         let mut notes = Vec::new();
         notes.extend(check.within.map(|span| format!("within {span}")));
         notes.extend(check.hold.map(|span| format!("and holds for {span}")));
@@ -433,6 +439,8 @@ fn parameter(spec: &ParamSpec) -> String {
         None => {}
     }
     parts.extend(spec.pattern.as_ref().map(|pattern| format!("matches {}", harmless(pattern))));
+    parts.extend(spec.min.as_ref().map(|min| format!("at least {}", data(&json!(min)))));
+    parts.extend(spec.max.as_ref().map(|max| format!("at most {}", data(&json!(max)))));
     match &spec.default {
         Some(default) => parts.push(format!("default {}", data(&json!(default)))),
         None if spec.required => parts.push("must be given".into()),

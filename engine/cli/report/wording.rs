@@ -6,7 +6,7 @@ use anstyle::Style as Colour;
 use runbook_core::event::{Event, EventKind, Outcome};
 use runbook_core::id::StepId;
 use runbook_core::moment::Moment;
-use runbook_core::plan::{Action, Step};
+use runbook_core::plan::{Action, Items, Step};
 use runbook_core::render::title;
 use runbook_runtime::run::View;
 use runbook_runtime::sanitize::{Style, sanitize};
@@ -139,6 +139,11 @@ pub(crate) fn gist(step: &Step, title: Option<&str>, command: Option<&str>) -> S
         }
         (None, None) => match &step.action {
             Action::Call(call) => return format!("call {}", harmless(&call.runbook)),
+            // What it runs follows item by item.
+            Action::Each(each) => match &each.items {
+                Items::Expression(source) => return format!("for each of {}", harmless(source)),
+                Items::List(list) => return format!("for each of {}", count(list.len(), "item")),
+            },
             // What the undo consists of follows line by line.
             Action::Steps(_) if step.undoes().is_some() => "",
             action => action.kind(),

@@ -107,7 +107,8 @@ pub(crate) fn explain(kind: &ErrorKind, info: &str, line: &str) -> (String, Opti
         ErrorKind::UnexpectedCharacter { .. } => Some("quote a value that begins with this character"),
         ErrorKind::UnclosedQuotedScalar => Some("the closing quote is missing"),
         _ if info.contains("tab") => Some("indent with spaces"),
-        _ if info.contains("flow") && line.contains("{{") => {
+        // Also where a bracket is missing; but that is seen, and this is not.
+        _ if info.contains("flow mapping") || info.contains("flow sequence") => {
             Some("within `{ }` and `[ ]` quote a value that holds `{{ }}`, a brace, a bracket or a comma")
         }
         _ if line.contains("{{") => {

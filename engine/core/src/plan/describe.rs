@@ -10,6 +10,7 @@ use super::model::{Action, Check, Command, OnFailure, OnInterrupt, Plan, Probe, 
 use super::people::Escalation;
 use super::project_value;
 use super::question::{EvidenceRule, Options, Question};
+use super::sends;
 use super::structure::{Batch, Binding, Each, Items};
 use crate::duration::Duration;
 use crate::id::StepId;
@@ -32,6 +33,12 @@ pub struct PlanLine {
     pub kind: &'static str,
     /// The command or probe, with the values that are known in place.
     pub command: Option<String>,
+    /// What the command reads: its standard input, with the values that are known in place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// What a request sends, with the values that are known in place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// What undoes it, with the values that are known in place: a command, or what a person is asked to do.
     pub undo: Option<String>,
     /// The group or call that it belongs to.
@@ -327,6 +334,8 @@ impl<'p> Before<'p> {
             needs: step.needs.iter().map(|need| plan.steps[*need].id.clone()).collect(),
             kind: step.action.kind(),
             command,
+            stdin: sends::read_by(&step.action, &mut |text| self.text(text, &context)),
+            body: sends::sent_by(&step.action, &mut |text| self.text(text, &context)),
             undo: step.undo.as_ref().map(|undo| self.undo(undo, step)),
             group: None,
             for_each: None,

@@ -7,7 +7,7 @@
 //! - `resolve` gives every key its value;
 //! - `people` knows who is who, and who is told when;
 //! - `undo` is what follows from the steps that can be undone;
-//! - `describe` shows a plan before there is a run;
+//! - `describe` shows a plan before there is a run, `sends` what goes out of its steps beside the commands;
 //! - `unsupported` is the list of what the language has and this release does not do.
 
 mod build;
@@ -27,6 +27,7 @@ mod question;
 mod report;
 mod resolve;
 mod selection;
+mod sends;
 mod sound;
 mod structure;
 #[cfg(test)]

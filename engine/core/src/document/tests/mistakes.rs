@@ -373,6 +373,12 @@ fn in_a_step() {
             ],
         ),
         (
+            "check: {run: x, expect: exit_code in [0, 1]}",
+            &[
+                "yaml-syntax 3:40 this is not YAML: while parsing a flow mapping, did not find expected ',' or '}' (within `{ }` and `[ ]` quote a value that holds `{{ }}`, a brace, a bracket or a comma)",
+            ],
+        ),
+        (
             "env: {A: x {{ params.a }}}\n  run: x",
             &[
                 "yaml-syntax 3:14 this is not YAML: while parsing a flow mapping, did not find expected ',' or '}' (within `{ }` and `[ ]` quote a value that holds `{{ }}`, a brace, a bracket or a comma)",
