@@ -1,6 +1,6 @@
 //! `retry`, `timeout` and `grace` (language §3).
 
-use crate::helpers::TestEnvironment;
+use crate::helpers::{HOLD, TestEnvironment, eventually};
 
 /// Fails until it has been tried three times.
 const THIRD_TIME: &str = r#"echo "$RUNBOOK_ATTEMPT" >> "$LEDGER"; [ "$RUNBOOK_ATTEMPT" = 3 ]"#;
@@ -110,4 +110,45 @@ steps:
     test.runbook(&["run", "main"]).succeeds();
     let pid = test.read("pid").trim().parse().unwrap();
     assert!(!crate::helpers::Process::is_alive(pid));
+}
+
+/// Where the system gives no more descriptors, a step fails for that reason, and nothing is in doubt: it never began.
+#[test]
+fn what_no_keeper_could_be_had_for_has_failed() {
+    let steps: String = (0..60)
+        .map(|number| {
+            format!("  - {{id: s{number}, needs: [], run: 'echo s{number} >> \"$LEDGER\"; {HOLD}'}}\n")
+        })
+        .collect();
+    let test = TestEnvironment::with(&format!(
+        "max_parallel: 60\ndefaults: {{on_failure: continue}}\nsteps:\n{steps}"
+    ));
+    test.hold();
+    let engine = test.command(&["run", "main"]);
+    let mut limited = std::process::Command::new("bash");
+    limited.args(["-c", "ulimit -n 48; exec \"$0\" run main"]).arg(engine.get_program());
+    limited.current_dir(test.project()).env_clear();
+    limited.envs(engine.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut live = test.spawn_command(limited);
+    let run = live.run_id();
+    eventually("one has failed", || (!test.journal(&run).kind("step_finished").is_empty()).then_some(()));
+    test.release();
+    live.wait().exits(1);
+    let journal = test.journal(&run);
+    let mut began = test.ledger();
+    let mut succeeded: Vec<String> = Vec::new();
+    for number in 0..60 {
+        let step = format!("s{number}");
+        let finished = journal.finished(&step);
+        if finished["outcome"] == "succeeded" {
+            succeeded.push(step);
+        } else {
+            let reason = journal.reason(&step);
+            assert!(reason.starts_with("spawn: no keeper could be started: Too many open files"), "{reason}");
+        }
+    }
+    began.sort();
+    succeeded.sort();
+    assert_eq!(began, succeeded);
+    assert!(began.len() < 60);
 }

@@ -169,8 +169,8 @@ fn answers_ahead_of_time_count_when_the_question_opens() {
     let ahead =
         |step: &str, word: &str| AheadAnswer { step: id(step), word: word.into(), reason: None, by: None };
     let mut desk = Desk::ahead(
-        plan(vec![step("ok", &[], approve()), step("work", &[0], manual(&[]))]),
-        vec![ahead("ok", "approve"), ahead("work", "done")],
+        plan(vec![step("ok", &[], approve()), step("list", &[0], manual(&["one"]))]),
+        vec![ahead("ok", "approve"), ahead("list", "done")],
     );
     desk.attendance = Attendance::Nobody;
     let events = desk.start();
@@ -180,11 +180,6 @@ fn answers_ahead_of_time_count_when_the_question_opens() {
     );
     assert_eq!(events.last().map(String::as_str), Some("run_finished succeeded"));
     assert_eq!(desk.state.steps[1].result.by, ["alice"], "it is the starter's own answer");
-    // Items are ticked by somebody who sees them.
-    let list = plan(vec![step("list", &[], manual(&["one"]))]);
-    let mut desk = Desk::ahead(list, vec![ahead("list", "done")]);
-    desk.attendance = Attendance::Nobody;
-    assert_eq!(desk.start().last().map(String::as_str), Some("run_parked"));
 }
 
 #[test]

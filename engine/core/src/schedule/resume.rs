@@ -296,7 +296,7 @@ pub fn plan_rollback(state: &RunState, by: &str, ahead: &[AheadAnswer]) -> Resul
 /// Steps and words that don't exist are usage errors; what could never count
 /// may not be.
 pub fn check_ahead(plan: &Plan, answers: &[AheadAnswer], user: &str) -> Result<(), Refusal> {
-    check_ahead_of(plan, answers, &[], (user, user))
+    check_ahead_of(plan, answers, (user, user))
 }
 
 /// Judges answers that are given ahead of time by who takes a run on.
@@ -312,7 +312,6 @@ pub fn check_ahead_again(state: &RunState, answers: &[AheadAnswer], user: &str) 
     }
     let starter = state.created.as_ref().map_or(user, |created| created.user.as_str());
     let mut others = Vec::new();
-    let mut ticked = Vec::new();
     for answer in answers {
         let about = state.asked_about(&answer.step);
         let undoes = about.is_some_and(|step| state.plan.steps[step].undoes().is_some());
@@ -330,22 +329,16 @@ pub fn check_ahead_again(state: &RunState, answers: &[AheadAnswer], user: &str) 
                 check_word(&answer.step, &answer.word, &INTERRUPTED_WORDS)?;
                 check_reason(&answer.step, Gate::Interrupted, answer)?;
             }
-            gate => {
-                if gate.is_some_and(|gate| gate.ticked.len() == gate.checklist.len()) {
-                    ticked.push(&answer.step);
-                }
-                others.push(answer.clone());
-            }
+            _ => others.push(answer.clone()),
         }
     }
-    check_ahead_of(&state.plan, &others, &ticked, (user, starter))
+    check_ahead_of(&state.plan, &others, (user, starter))
 }
 
-/// `user` gives the answers, `starter` started the run; of the checklists of `ticked` every item is ticked.
+/// `user` gives the answers, `starter` started the run.
 fn check_ahead_of(
     plan: &Plan,
     answers: &[AheadAnswer],
-    ticked: &[&StepId],
     (user, starter): (&str, &str),
 ) -> Result<(), Refusal> {
     for (position, answer) in answers.iter().enumerate() {
@@ -383,11 +376,6 @@ fn check_ahead_of(
         if let Some((field, _)) = missing.filter(|_| may::goes_on(gate, &answer.word)) {
             return Err(Refusal::not_allowed(format!(
                 "`{id}` asks for the field `{field}`, which can't be given ahead of time; answer it when it is open"
-            )));
-        }
-        if answer.word == "done" && !question.checklist.is_empty() && !ticked.contains(&id) {
-            return Err(Refusal::not_allowed(format!(
-                "`{id}` has a checklist, and nobody ticks it unseen; answer it when it is open: done RUN {id} --item N, or --all"
             )));
         }
         if answer.word == "done" && question.evidence == EvidenceRule::Required {

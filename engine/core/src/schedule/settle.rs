@@ -121,8 +121,8 @@ fn ahead(plan: &Plan, state: &RunState, circumstances: &Circumstances<'_>) -> Ve
                 reason: ahead.reason.clone(),
                 fields: IndexMap::new(),
                 items: Vec::new(),
-                // What nobody has seen is not ticked.
-                all_items: false,
+                // As everything that is said ahead, the items are ticked unseen, which the record says.
+                all_items: true,
                 evidence: Vec::new(),
                 outputs: IndexMap::new(),
                 env: IndexMap::new(),

@@ -43,7 +43,7 @@ const HELPER_NAME: &std::ffi::CStr = c"runbook-helper";
 
 /// Signals that end or stop other processes of a terminal or a service, and which neither helper nor keepers follow: they outlive the engine on
 /// purpose. (SIGTERM is an order to a keeper, which then no longer ignores it.)
-const IGNORED: [i32; 9] = [
+const IGNORED: [i32; 10] = [
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,
@@ -52,6 +52,7 @@ const IGNORED: [i32; 9] = [
     libc::SIGUSR2,
     libc::SIGPIPE,
     libc::SIGTSTP,
+    libc::SIGXFSZ,
     // Ignoring it reaps keepers by itself.
     libc::SIGCHLD,
 ];
@@ -84,6 +85,16 @@ pub enum KeeperError {
     TooManyDescriptors,
 }
 
+impl From<KeeperError> for NotStarted {
+    fn from(error: KeeperError) -> Self {
+        let errno = match error {
+            KeeperError::HelperGone(error) | KeeperError::Prepare(error) => error.raw_os_error(),
+            KeeperError::TooManyDescriptors => Some(libc::EMFILE),
+        };
+        Self::Keeper { errno: errno.unwrap_or(libc::EINVAL) }
+    }
+}
+
 impl Helper {
     /// Forks the helper. Must be the first thing that `main` does: before any thread exists. Also makes this process and all that it forks
     /// undumpable (engine.md §5).
@@ -92,6 +103,8 @@ impl Helper {
     /// This process has threads already (`EDEADLK`), or the system gives no socket or process.
     pub fn start() -> io::Result<Self> {
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+        // As in keepers: what can't be written is told.
+        system::ignore_signal(libc::SIGXFSZ);
         let boot = processes::boot_id()?;
         let (ours, theirs) = socket_pair()?;
         let (first_ours, first) = socket_pair()?;

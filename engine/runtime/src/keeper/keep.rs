@@ -27,8 +27,16 @@ use crate::redact::Masker;
 const READ: [i32; 3] = [libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD];
 
 /// Signals that a keeper doesn't follow: it outlives its engine, its terminal and its service on purpose.
-pub(super) const IGNORED: [i32; 6] =
-    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR2, libc::SIGPIPE, libc::SIGTSTP];
+pub(super) const IGNORED: [i32; 7] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGUSR2,
+    libc::SIGPIPE,
+    libc::SIGTSTP,
+    // A record that reaches the limit of a file's size is an error that is told, not the end of whoever writes it.
+    libc::SIGXFSZ,
+];
 
 /// Runs attempts, one after the other. What goes wrong before a command starts is reported, as far as anybody listens.
 pub(super) fn keep(socket: &OwnedFd, inherit: Vec<OwnedFd>, boot: &str) {

@@ -105,6 +105,12 @@ pub(super) fn reset_signals(ignored: &[c_int]) {
     }
 }
 
+/// Ignores a signal in this process.
+pub(super) fn ignore_signal(signal: c_int) {
+    // SAFETY: the disposition runs no code of ours.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
 /// Blocks the given signals, and no others, in this thread, and gives a descriptor from which they are read instead.
 pub(super) fn signals_as_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
     let set = signal_set(signals);

@@ -239,9 +239,9 @@ impl Workshop {
         let mut running = match self.helper.launch(spec).await {
             Ok(running) => running,
             Err(error) => {
-                tracing::error!(step = %attempt.step, %error, "no keeper");
+                tracing::error!(step = %attempt.step, ?error, "no keeper");
                 // Another try would meet the same.
-                return Told { end: ProcessEnd::Lost, unheard: false };
+                return Told { end: ProcessEnd::NotStarted(error.into()), unheard: false };
             }
         };
         control(running.control());
