@@ -35,6 +35,10 @@ use crate::report::{Closing, Reporter, Screen};
 
 impl From<SessionError> for CommandError {
     fn from(error: SessionError) -> Self {
+        let error = match error {
+            SessionError::Lock(error) => return error.into(),
+            error => error,
+        };
         let kind = match error.exit_code() {
             exit_code::USAGE => ErrorKind::Usage,
             exit_code::REFUSED => ErrorKind::Refused,

@@ -142,7 +142,11 @@ impl From<ResolveError> for CommandError {
 
 impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
-        Self::new(kind_of(error.family()), error.to_string()).with_cause(&error)
+        let told = Self::new(kind_of(error.family()), error.to_string()).with_cause(&error);
+        match &error {
+            LockError::Busy(busy) => told.with_hint(format!("runbook watch {}", busy.run)),
+            LockError::Store(_) => told,
+        }
     }
 }
 

@@ -173,3 +173,21 @@ steps:
     std::fs::write(&kept, "y\n").unwrap();
     test.runbook(&["verify", &run]).exits(1).stdout_or_stderr_has("beside.txt");
 }
+
+/// Whoever comes second is told who was first, and where to look.
+#[test]
+fn a_run_that_is_held_elsewhere_can_be_watched() {
+    let test = TestEnvironment::with(
+        "\nsteps:\n  - {id: a, run: 'echo up >> \"$LEDGER\"; while [ -e \"$HOLD\" ]; do sleep 0.02; done'}\n",
+    );
+    test.hold();
+    let mut live = test.spawn(&["run", "main"]);
+    let run = live.run_id();
+    eventually("the step", || (test.ledger() == ["up"]).then_some(()));
+    test.runbook(&["resume", &run])
+        .exits(5)
+        .stderr_has("is held by")
+        .stderr_has(&format!("→ runbook watch {run}"));
+    test.release();
+    live.wait().succeeds();
+}
