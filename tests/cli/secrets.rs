@@ -206,3 +206,23 @@ fn what_people_type_about_a_live_run_is_masked_in_the_inbox() {
         assert!(!text.contains(SECRET), "{}: {text}", file.display());
     }
 }
+
+/// A file is kept, and recorded, under its own name: one that tells a secret is refused before it is.
+#[test]
+fn an_artifact_whose_name_holds_a_secret_is_not_kept() {
+    const NAME: &str = "s3cr3t-in-a-name";
+    let test = TestEnvironment::with(
+        "secrets: {token: {env: TOKEN_SOURCE}}\nsteps:\n  - id: a\n    env: {T: '{{ secrets.token }}'}\n    run: touch \"dump-$T.sql\"\n    artifacts: ['dump-*.sql']\n",
+    )
+    .variable("TOKEN_SOURCE", NAME);
+    let output =
+        test.runbook(&["run", "main"]).exits(1).stderr_has("the name of a file holds the secret `token`");
+    assert!(!output.stderr.contains(NAME) && !output.stdout.contains(NAME), "{output}");
+    let run = test.only_run();
+    assert!(test.journal(&run).of("artifact", "a").is_empty());
+    for path in test.state_files() {
+        assert!(!path.to_string_lossy().contains(NAME), "{}", path.display());
+        let content = std::fs::read(&path).unwrap();
+        assert!(!String::from_utf8_lossy(&content).contains(NAME), "{}", path.display());
+    }
+}

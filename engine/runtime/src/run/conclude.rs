@@ -249,12 +249,12 @@ impl Dispatcher<'_> {
         };
         let (globs, stem) = (globs.clone(), known.id.file_stem());
         let dir = self.dir().clone();
-        let messages = self.messages.clone();
+        let (messages, masker) = (self.messages.clone(), self.workshop.masker.clone());
         self.concluded.insert(step, Conclusion { attempt, result });
         self.tasks.insert(step, super::dispatcher::Task::new(attempt));
         tokio::task::spawn_blocking(move || {
             let files = dir.artifacts().map_err(|error| error.to_string()).and_then(|kept| {
-                files::keep_artifacts(&kept, &stem, &folder, &globs).map_err(|e| e.to_string())
+                files::keep_artifacts(&kept, &stem, &folder, &globs, &masker).map_err(|e| e.to_string())
             });
             let _ = messages.send(Message::Kept { step, attempt, files });
         });

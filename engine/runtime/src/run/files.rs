@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use runbook_core::schedule::KeptFile;
 use sha2::{Digest, Sha256};
 
+use crate::redact::Masker;
 use crate::store::{Directory, StoreError, artifact_parts};
 
 /// Why files can't be read or kept.
@@ -29,6 +30,14 @@ pub enum FilesError {
         glob: String,
         /// Where it was looked for.
         folder: PathBuf,
+    },
+    /// The name of a file can't be recorded.
+    #[error(
+        "the name of a file holds the secret `{secret}`, and names are recorded as they are: call it something else"
+    )]
+    SecretName {
+        /// Which.
+        secret: String,
     },
     /// A file can't be read.
     #[error("cannot read {path}: {source}", path = .path.display())]
@@ -142,13 +151,14 @@ fn hash(path: &Path, mut copy: Option<&mut File>) -> Result<(String, u64), Files
 /// Copies the files that the globs name into the run, durably.
 ///
 /// # Errors
-/// A glob that matches nothing: what was promised isn't there. A copy that
-/// can't be written.
+/// A glob that matches nothing: what was promised isn't there. A name that
+/// holds a secret. A copy that can't be written.
 pub(super) fn keep_artifacts(
     kept: &Directory,
     stem: &str,
     folder: &Path,
     globs: &[String],
+    masker: &Masker,
 ) -> Result<Vec<KeptFile>, FilesError> {
     let mut files = Vec::new();
     for glob in globs {
@@ -157,6 +167,9 @@ pub(super) fn keep_artifacts(
             return Err(FilesError::NoMatch { glob: glob.clone(), folder: folder.to_owned() });
         }
         for (name, path) in found {
+            if let Some(secret) = masker.holds_secret(&name) {
+                return Err(FilesError::SecretName { secret: secret.to_owned() });
+            }
             let mut place = kept.ensure_subdirectory(stem)?;
             let parts = artifact_parts(&name);
             let (file_name, folders) =

@@ -14,6 +14,7 @@ use super::conclude::conclude;
 use super::files;
 use crate::journal::{RawEvent, Replay};
 use crate::keeper::{self, Claim, Ending, Survivor, Verdict, Witness, WitnessError};
+use crate::redact::Masker;
 use crate::store::RunDir;
 
 /// Why a run can't be recovered.
@@ -55,6 +56,7 @@ pub(super) async fn recover(
     texts: &Texts,
     dir: &RunDir,
     replay: &Replay,
+    masker: &Masker,
 ) -> Result<Recovery, RecoverError> {
     let mut recovery = Recovery::default();
     let witness = match Witness::open(&dir.witness_path()) {
@@ -85,7 +87,7 @@ pub(super) async fn recover(
             Verdict::Exited(exit) => {
                 let mut result = conclude(plan, state, texts, dir, step, running.number, &exit, None);
                 if result.failure.is_none() && !plan.steps[step].artifacts.is_empty() {
-                    keep(plan, state, texts, dir, step, running.number, &mut result);
+                    keep(plan, state, texts, dir, masker, step, running.number, &mut result);
                 }
                 Found::Ended(Box::new(result))
             }
@@ -188,6 +190,7 @@ fn keep(
     state: &RunState,
     texts: &Texts,
     dir: &RunDir,
+    masker: &Masker,
     step: usize,
     attempt: u32,
     result: &mut runbook_core::schedule::AttemptResult,
@@ -199,7 +202,7 @@ fn keep(
         let root = root_of(dir)?;
         let folder = texts.cwd(plan, &seen, step)?.map_or_else(|| root.clone(), |cwd| root.join(cwd));
         let kept = dir.artifacts().map_err(|error| error.to_string())?;
-        files::keep_artifacts(&kept, &plan.steps[step].id.file_stem(), &folder, &globs)
+        files::keep_artifacts(&kept, &plan.steps[step].id.file_stem(), &folder, &globs, masker)
             .map_err(|e| e.to_string())
     });
     match kept {

@@ -386,7 +386,8 @@ pub async fn resume<R>(
         return Err(SessionError::ForeignEnvironment { path: dir.path().join(ENVIRONMENT) });
     }
     let secrets = read_secrets(&plan, &environment.root, outside).await?;
-    said::mask_carry(&Masker::new(&secrets), &mut carry);
+    let masker = Masker::new(&secrets);
+    said::mask_carry(&masker, &mut carry);
     let environment = environment.unmasked(&secrets);
     let texts = texts_of(dir, &state);
     let mut entry = entry_again(&surroundings.store, after, &texts, dir, &carry, notice).await?;
@@ -395,7 +396,7 @@ pub async fn resume<R>(
         entry.events.push(EventKind::AnsweredAhead { answers: carry.ahead.clone() });
     }
     // What ran did so as the plan was then.
-    let recovery = recover(&state.plan, &state, &texts, dir, &replay).await?;
+    let recovery = recover(&state.plan, &state, &texts, dir, &replay, &masker).await?;
     refuse_while_it_runs(&state.plan, &recovery, &carry.answers)?;
     let again = carry.rewind.map(|step| after.following(step)).unwrap_or_default();
     adopt::refuse_while_it_runs(&state, after, &recovery, &again, carry.adopt.is_some())?;
