@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -192,7 +193,14 @@ fn zetras_deployment_can_be_planned() {
 /// What was listed and approved is what is deleted: nothing else, also where it grew old while the approval waited.
 #[test]
 fn free_storage_deletes_what_was_shown_and_nothing_else() {
-    let test = TestEnvironment::new();
+    let mut test = TestEnvironment::new();
+    // Neither this machine's journal nor anybody's cluster.
+    for program in ["journalctl", "kubectl", "aws"] {
+        let stub = test.write(&format!("bin/{program}"), "#!/bin/sh\necho \"${0##*/} $*\" >> calls\n");
+        fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", test.project().join("bin").display(), std::env::var("PATH").unwrap());
+    test = test.variable("PATH", &path);
     let name = "runbooks/zetra/free-storage.yaml";
     test.write(name, &fs::read_to_string(repository().join(name)).unwrap());
     let old = |path: &str| {
@@ -200,17 +208,24 @@ fn free_storage_deletes_what_was_shown_and_nothing_else() {
         assert!(Command::new("touch").args(["-d", "40 days ago"]).arg(&path).status().unwrap().success());
         path
     };
-    let going = old("logs/a/old one.log");
+    let (going, written) = (old("logs/a/old one.log"), old("logs/a/still in use.log"));
     let kept = test.write("logs/a/new.log", "x");
     let folders = format!("folders={}", test.project().join("logs/a").display());
     let asked = test.runbook(&["run", "zetra/free-storage", "-p", &folders]).exits(3);
     let run = asked.run_id();
-    assert!(asked.stderr.contains("Delete 1 logs older than 30 days?"), "{}", asked.stderr);
+    assert!(
+        asked.stderr.contains("Delete 2 logs, and what the system's journal has, older than 30 days?"),
+        "{}",
+        asked.stderr
+    );
     let later = old("logs/a/later.log");
+    fs::write(&written, "more").unwrap();
+    assert!(!test.read("calls").contains("journalctl"), "nothing goes before somebody has said so");
     test.runbook(&["approve", &run, "--reason", "seen"]).succeeds();
     // Whether there is room again is this machine's affair.
     let _ended = test.runbook(&["resume", &run]);
     assert_eq!(test.step_outcome(&run, "delete"), "succeeded");
-    assert!(!going.exists() && kept.exists() && later.exists());
+    assert!(!going.exists() && kept.exists() && later.exists() && written.exists());
+    assert!(test.read("calls").contains("journalctl --vacuum-time=30d"));
     test.runbook(&["verify", &run]).succeeds();
 }

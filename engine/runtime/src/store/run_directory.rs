@@ -154,6 +154,7 @@ pub(crate) fn segment_number(name: &str) -> Option<u32> {
     let number = name.strip_prefix("journal-")?.strip_suffix(".jsonl")?.parse().ok()?;
     (number > 0 && segment_name(number) == name).then_some(number)
 }
+
 /// Where the copy of a file lies below the folder of its step: the names of its path, and nothing that leads upwards or to the root.
 pub(crate) fn artifact_parts(path: &str) -> Vec<&str> {
     let parts = Path::new(path).components().filter_map(|component| match component {
