@@ -175,3 +175,18 @@ fn nothing_is_asked_about_a_failure_once_what_comes_last_has_begun() {
     desk.attendance = Attendance::Operator;
     assert_eq!(desk.resumes(vec![(1, Found::StillRunning)]), ["run_resumed"]);
 }
+
+#[test]
+fn what_comes_last_begins_anew_with_what_holds_it_and_not_with_its_command_in_the_background() {
+    let z = Step { finally: true, ..step("z", &[], group(None)) };
+    let serve = Step { finally: true, group: Some(1), ..step("z.serve", &[], background()) };
+    let mut desk = Desk::new(plan(vec![step("a", &[], run()), z, serve]));
+    desk.start();
+    desk.fails(0);
+    desk.succeeds(2);
+    desk.input(Input::BackgroundEnded { step: 2, expected: true, reason: "ended".into() });
+    assert_eq!(desk.state.outcome, Some(RunOutcome::Failed));
+    let again = answer(&id("a"), "retry", "carol");
+    desk.resumes_with(Vec::new(), Vec::new(), vec![0], vec![again]);
+    assert_eq!(desk.succeeds(0), ["step_finished a succeeded", "step_started z 2", "step_started z.serve 2"]);
+}

@@ -1,5 +1,6 @@
 //! What each documented case comes to, event by event.
 
+mod asked;
 mod desk;
 mod ending;
 mod holding;

@@ -14,7 +14,7 @@ use super::follow::{Phase, may_be_void, phase, reason_held_back};
 use super::gate;
 use super::input::{Answer, Circumstances};
 use super::judge::judge;
-use super::start::{cut_off_condition, not_started, retry_delay};
+use super::start::{EXPIRED, cut_off_condition, not_started, of_template, retry_delay};
 use super::structure::is_held;
 use super::wait;
 use crate::event::{EventKind, Gate, Identity, Outcome, Via};
@@ -75,11 +75,10 @@ pub(super) fn bring_up(plan: &Plan, state: &RunState, circumstances: &Circumstan
         }
         let asked = plan.steps[step].action.question().map_or(Gate::Approve, |(gate, _)| gate);
         let opening = cut_off_condition(plan, state, step, circumstances)
-            .and_then(|()| gate::opening(plan, state, step, asked, circumstances));
+            .and_then(|()| gate::opening(plan, state, step, asked, circumstances).map_err(of_template));
         match opening {
             Ok(opened) => events.push(opened),
-            Err(error) => {
-                let why = format!("template: {error}");
+            Err(why) => {
                 events.extend(end(plan, state, step, Outcome::Failed, Some(why), &[], circumstances));
             }
         }
@@ -187,7 +186,7 @@ fn consequence(
             let fails = ask.is_some_and(|question| question.on_expiry == OnExpiry::Fail);
             return match settled.result.as_str() {
                 "expired" if fails => expired_before_start(plan, state, step),
-                "expired" => vec![skipped("expired: nobody answered in time".into())],
+                "expired" => vec![skipped(EXPIRED.into())],
                 _ if why.is_empty() => vec![skipped("operator: answered no".into())],
                 _ => vec![skipped(format!("operator: answered no: {why}"))],
             };
@@ -205,7 +204,7 @@ fn consequence(
         "expired" => {
             let declared = plan.steps[step].action.question().map(|(_, question)| question.on_expiry);
             let outcome = if declared == Some(OnExpiry::Fail) { Outcome::Failed } else { Outcome::Rejected };
-            (outcome, Some("expired: nobody answered in time".into()))
+            (outcome, Some(EXPIRED.into()))
         }
         _ => (Outcome::Succeeded, None),
     };
@@ -233,7 +232,7 @@ fn expired_before_start(plan: &Plan, state: &RunState, step: usize) -> Vec<Event
         until: None,
         why: (attempt > 1).then(|| "its question expired".to_owned()),
     };
-    vec![started, not_started(&plan.steps[step], attempt, "expired: nobody answered in time")]
+    vec![started, not_started(&plan.steps[step], attempt, EXPIRED)]
 }
 
 /// The end of an attempt of a step that asks people.

@@ -14,6 +14,9 @@ use crate::moment::Moment;
 use crate::plan::{Action, Plan, Step};
 use crate::state::{RunState, Status};
 
+/// Why a question that nobody answered ends a step.
+pub(super) const EXPIRED: &str = "expired: nobody answered in time";
+
 /// Starts what can start: background commands that others rely on before all
 /// else, then ready steps in the plan's order, interrupted ones that are done
 /// again by declaration, and retries that are due.
@@ -197,7 +200,7 @@ impl<'a> Starting<'a> {
                 self.events.push(EventKind::StepSkipped { step: step.id.clone(), reason, by: None });
                 return;
             }
-            Err(error) => return self.fail(index, why, &format!("template: {error}")),
+            Err(reason) => return self.fail(index, why, &reason),
         }
         if self.is_first(index) {
             match done::before_first(self.plan, self.state, index) {
@@ -270,7 +273,7 @@ impl<'a> Starting<'a> {
     }
 
     /// Whether `when` holds: settled once, before the first attempt. A `finally`
-    /// that runs again looks again at what it is about.
+    /// that runs again looks again at what it is about. Else why it fails.
     fn is_wanted(&self, index: usize) -> Result<bool, String> {
         let step = &self.plan.steps[index];
         if self.state.steps[index].status != Status::Pending {
@@ -279,7 +282,7 @@ impl<'a> Starting<'a> {
         if step.when.is_none() || !self.is_first(index) {
             return Ok(true);
         }
-        self.circumstances.renderer.when(self.plan, self.state, index)
+        self.circumstances.renderer.when(self.plan, self.state, index).map_err(of_template)
     }
 
     /// Whether nothing of the step has been tried yet.
@@ -341,9 +344,9 @@ pub(super) fn reissue(
     };
     if !recorded(slot) {
         let shown = cut_off_condition(plan, state, index, circumstances)
-            .and_then(|()| circumstances.renderer.shown(plan, state, index));
-        if let Err(error) = shown {
-            return not_started(step, attempt, &format!("template: {error}"));
+            .and_then(|()| circumstances.renderer.shown(plan, state, index).map_err(of_template));
+        if let Err(reason) = shown {
+            return not_started(step, attempt, &reason);
         }
     }
     EventKind::AttemptReissued {
@@ -359,7 +362,7 @@ pub(super) fn reissue(
 /// can't be evaluated, and not because it is to run: its record went on to say so.
 ///
 /// # Errors
-/// What is wrong with the condition.
+/// Why it fails: what is wrong with the condition, or that the question before it expired.
 pub(super) fn cut_off_condition(
     plan: &Plan,
     state: &RunState,
@@ -367,18 +370,33 @@ pub(super) fn cut_off_condition(
     circumstances: &Circumstances<'_>,
 ) -> Result<(), String> {
     let known = &state.steps[index];
-    if known.attempts_in_round > 1 {
+    // A clock settled the question, and the step fails for it: a person would have said yes.
+    if known.asked.as_deref() == Some("") {
+        return Err(EXPIRED.to_owned());
+    }
+    let is_unasked = plan.steps[index].ask.is_some() && known.asked.is_none();
+    if known.attempts_in_round > 1 && !is_unasked {
         return Ok(());
     }
     let looked = known.done_checked.as_ref().filter(|checked| checked.done.is_none());
     let unlooked = looked.and_then(|checked| checked.reason.as_deref());
-    if let Some(error) = unlooked.and_then(|reason| reason.strip_prefix("template: ")) {
-        return Err(error.to_owned());
+    if let Some(reason) = unlooked.filter(|reason| reason.starts_with("template: ")) {
+        return Err(reason.to_owned());
     }
-    if plan.steps[index].when.is_none() {
-        return Ok(());
+    if plan.steps[index].when.is_some() {
+        circumstances.renderer.when(plan, state, index).map_err(of_template)?;
     }
-    circumstances.renderer.when(plan, state, index).map(|_| ())
+    if is_unasked {
+        gate::opening(plan, state, index, Gate::Ask, circumstances).map_err(of_template)?;
+        return Err(of_template("it could not be asked about".to_owned()));
+    }
+    Ok(())
+}
+
+/// Why a step fails of which a text can't be rendered.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
+pub(super) fn of_template(error: String) -> String {
+    format!("template: {error}")
 }
 
 /// The end of an attempt whose texts could not be rendered, or that was not let start: nothing of it ran.

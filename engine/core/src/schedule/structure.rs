@@ -231,9 +231,9 @@ pub(super) fn never_began(
         !state.itemized.contains(*step) && children.all(|child| state.steps[*child].status == Status::Pending)
     };
     let cut_off = state.open.iter().filter(untouched).filter_map(|&step| {
-        let error = cut_off_condition(plan, state, step, circumstances).err()?;
+        let reason = cut_off_condition(plan, state, step, circumstances).err()?;
         let attempt = state.steps[step].attempts;
-        Some(not_started(&plan.steps[step], attempt, &format!("template: {error}")))
+        Some(not_started(&plan.steps[step], attempt, &reason))
     });
     cut_off.collect()
 }

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use super::follow::reason_held_back;
 use super::input::{Answer, Circumstances, Refusal};
-use super::start::cut_off_condition;
+use super::start::{cut_off_condition, of_template};
 use crate::event::{EventKind, Outcome};
 use crate::plan::Plan;
 use crate::state::{RunState, Status};
@@ -29,12 +29,12 @@ pub(super) fn over(plan: &Plan, state: &RunState, circumstances: &Circumstances<
         }
         let Some(until) = running.until else {
             // A record without a moment is that of a step whose texts can't be rendered, and was cut off before it said so.
-            let error = cut_off_condition(plan, state, step, circumstances)
-                .and_then(|()| circumstances.renderer.wait_end(plan, state, step, circumstances.now))
+            let renderer = circumstances.renderer;
+            let reason = cut_off_condition(plan, state, step, circumstances)
+                .and_then(|()| renderer.wait_end(plan, state, step, circumstances.now).map_err(of_template))
                 .err()
-                .unwrap_or_else(|| "it could not be rendered".to_owned());
-            let reason = Some(format!("template: {error}"));
-            return end(plan, state, step, Outcome::Failed, reason, Vec::new(), circumstances);
+                .unwrap_or_else(|| of_template("it could not be rendered".to_owned()));
+            return end(plan, state, step, Outcome::Failed, Some(reason), Vec::new(), circumstances);
         };
         let is_due = until <= circumstances.now;
         is_due.then(|| end(plan, state, step, Outcome::Succeeded, None, Vec::new(), circumstances)).flatten()

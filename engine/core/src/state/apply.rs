@@ -193,9 +193,11 @@ impl RunState {
                 | EventKind::AttemptReissued { .. }
                 | EventKind::RetryScheduled { .. }
         );
-        // One that only holds steps starts nothing by itself.
+        // One that only holds steps starts nothing by itself, nor does one that fails because nobody answered whether to do it.
+        let expired = self.settled.get(&i).is_some_and(|settled| settled.result == "expired");
         if starts
             && !self.is_container[i]
+            && !expired
             && let Some(why) = self.held_up()
         {
             return Err(IllegalEvent::Run { kind: name, why });
@@ -415,6 +417,11 @@ impl RunState {
             if state.was_cut_off(step) && (!ending || outlasts) {
                 state.status = Status::Ended(Outcome::Interrupted);
                 state.attempts_in_round = state.attempts_in_round.saturating_sub(1);
+            }
+            if had_ended && step.finally {
+                // It is asked about anew, and its command in the background starts like all else of it, not before what holds it.
+                (state.asked, state.was_ready) = (None, false);
+                self.lost.remove(&i);
             }
             let held_back = matches!(state.status, Status::Ended(Outcome::Blocked | Outcome::Cancelled));
             if held_back && !ending {

@@ -206,8 +206,9 @@ impl RunState {
         let next = match (gate.gate, result) {
             (Gate::Failure | Gate::Interrupted, "retry") => {
                 step.attempts_in_round = 0;
-                // Whoever says so has it tried, whatever was found before.
+                // Whoever says so has it tried, whatever was found before; what nobody answered is asked again.
                 step.done_checked = None;
+                step.asked = step.asked.take().filter(|by| !by.is_empty());
                 step.fresh = plan.steps[i].is_container();
                 let was = |name: &String| {
                     let known = step.env.get(name).or_else(|| plan.steps[i].env.get(name));

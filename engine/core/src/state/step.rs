@@ -212,7 +212,7 @@ impl StepState {
     }
 
     /// Whether its declared `retry` allows another attempt after a failure.
-    /// What a person decided, and texts that can't be rendered, are final.
+    /// What a person decided, a question that nobody answered, and texts that can't be rendered, are final.
     pub(crate) fn retry_remains(&self, step: &Step) -> bool {
         if self.round_remains(step) {
             return true;
@@ -224,6 +224,7 @@ impl StepState {
             && self.result.by.is_empty()
             && !self.reason_begins_with("operator")
             && !self.reason_begins_with("template")
+            && !self.reason_begins_with("expired")
             && step.action.question().is_none()
             && (retry.exit_codes.is_empty()
                 || self.result.exit_code.is_some_and(|code| retry.exit_codes.contains(&code)))

@@ -227,6 +227,7 @@ impl RunState {
             self.begin_round(plan, child, round);
             let step = &mut self.steps[child];
             step.fresh = true;
+            step.asked = None;
             step.done_checked = None;
             step.attempts_in_round = 0;
             step.result.reason = None;
