@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use runbook_core::plan::{Action, Batch, Each, OnFailure, OnInterrupt, Plan, Rollback, Step};
 
 use crate::plans;
-use crate::sketch::{Draft, Holds, Rate, Settings, Sketch};
+use crate::sketch::{Before, Draft, Holds, Rate, Settings, Sketch};
 use crate::world::{Ending, Reply, Script, Scripts};
 
 /// A plan, its world and the seed of everything that is left to chance.
@@ -45,6 +45,7 @@ impl Case {
         let depth = depth + step.group.as_ref().map_or(0, inside);
         let background = if step.action.is_background() { "background " } else { "" };
         let finally = if step.finally { " finally" } else { "" };
+        let asks = if step.ask.is_some() { " asks" } else { "" };
         let cleanup = if step.cleanup { " cleanup" } else { "" };
         let what = match &step.action {
             Action::Steps(group) => {
@@ -59,7 +60,7 @@ impl Case {
         };
         writeln!(
             f,
-            "{:depth$}#{index} {} {background}{what} needs {:?}{finally}{cleanup} {:?} {:?} retry {:?} done_when {} {:?}",
+            "{:depth$}#{index} {} {background}{what} needs {:?}{finally}{cleanup}{asks} {:?} {:?} retry {:?} done_when {} {:?}",
             "",
             step.id,
             step.needs,
@@ -171,6 +172,11 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
+/// What stands before a step.
+fn before() -> impl Strategy<Value = Before> {
+    prop::bool::weighted(0.12).prop_map(|asks| Before { asks })
+}
+
 /// A step that holds `depth` levels of steps at most.
 fn draft(depth: u32) -> BoxedStrategy<Draft> {
     let needs = prop_oneof![
@@ -181,8 +187,9 @@ fn draft(depth: u32) -> BoxedStrategy<Draft> {
         7 => Just(None),
         1 => (list(0, 1..=2), list(0, 0..=1)).prop_map(Some),
     ];
-    (action(), script(), settings(), needs, 0_u8..8, holds(depth), undoes)
-        .prop_map(|(action, script, settings, needs, spice, holds, undoes)| Draft {
+    (action(), script(), settings(), needs, 0_u8..8, before(), holds(depth), undoes)
+        .prop_map(|(action, script, settings, needs, spice, before, holds, undoes)| Draft {
+            before,
             action,
             script,
             settings,
@@ -197,8 +204,16 @@ fn draft(depth: u32) -> BoxedStrategy<Draft> {
 fn list(depth: u32, steps: std::ops::RangeInclusive<usize>) -> BoxedStrategy<Vec<Draft>> {
     if depth == 0 {
         // The steps of a runbook that undoes have no undo, and so hold nothing that goes deeper.
-        let leaf = (action(), script(), settings(), 0_u8..8).prop_map(|(action, script, settings, spice)| {
-            Draft { action, script, settings, needs: None, spice, holds: Holds::Nothing, undoes: None }
+        let leaf = (action(), script(), settings(), 0_u8..8, before());
+        let leaf = leaf.prop_map(|(action, script, settings, spice, before)| Draft {
+            action,
+            script,
+            settings,
+            needs: None,
+            spice,
+            before,
+            holds: Holds::Nothing,
+            undoes: None,
         });
         return proptest::collection::vec(leaf, steps).boxed();
     }

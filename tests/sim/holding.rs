@@ -81,12 +81,16 @@ impl Watch {
             Some(undone) => self.unwinding.runs(undone),
             None => self.steps[group].running,
         };
+        let open = open && self.may_run(group);
         assert!(open, "{} starts and {} does not hold it", step.id, plan.steps[group].id);
+        // What only fails because nobody answered whether to do it starts nothing.
+        if self.steps[i].asked.as_deref() == Some("expired") {
+            return;
+        }
         if step.cleanup {
             for other in children(plan, group).filter(|other| !plan.steps[*other].cleanup) {
-                let again = self.steps[other].outcome == Some(Outcome::Interrupted)
-                    && !self.ends()
-                    && self.stopped_by(plan, other).is_none();
+                let again =
+                    self.steps[other].outcome == Some(Outcome::Interrupted) && !self.is_given_up(plan, other);
                 assert!(
                     self.steps[other].is_over() && !again,
                     "{} starts before {} is over",
@@ -103,7 +107,7 @@ impl Watch {
         let Action::Each(each) = &plan.steps[group].action else { return };
         // One that begins again only to end starts nothing.
         let reopens = plan.steps[i].is_container() && self.steps[i].started > 0;
-        if reopens && (self.ends() || self.stopped_by(plan, i).is_some()) {
+        if reopens && self.is_given_up(plan, i) {
             return;
         }
         let id = &plan.steps[i].id;
@@ -155,6 +159,12 @@ impl Watch {
         })
     }
 
+    /// Whether nothing of a step is done again: the run ends, or something beside it or around it has failed, or will have.
+    fn is_given_up(&self, plan: &Plan, i: usize) -> bool {
+        let will_stop = |at: usize| alike(plan, at).any(|other| self.will_stop(plan, other));
+        self.ends() || self.stopped_by(plan, i).is_some() || levels(plan, i).any(will_stop)
+    }
+
     /// Whether a step that holds others, and runs, will stop what stands beside it because of what has failed inside.
     fn will_stop(&self, plan: &Plan, i: usize) -> bool {
         let inside = || children(plan, i);
@@ -168,8 +178,16 @@ impl Watch {
             (failed && plan.steps[*child].on_failure.stops()) || self.will_stop(plan, *child)
         };
         self.steps[i].outcome.is_none()
-            && (inside().any(|child| is(child, Outcome::Rejected))
+            && (self.will_be_rejected(plan, i)
                 || (plan.steps[i].on_failure.stops() && inside().filter(stops).nth(tolerates).is_some()))
+    }
+
+    /// Whether a step that holds others, and runs, will end rejected because of what was rejected inside.
+    fn will_be_rejected(&self, plan: &Plan, i: usize) -> bool {
+        let rejected = |child: usize| {
+            self.steps[child].outcome == Some(Outcome::Rejected) || self.will_be_rejected(plan, child)
+        };
+        self.steps[i].outcome.is_none() && children(plan, i).any(rejected)
     }
 
     /// A step that holds others begins: all in it is done anew where it is done again as a whole.
@@ -205,7 +223,7 @@ impl Watch {
             );
             assert!(!seen.background_lives, "{id} lives when all around it begins anew");
             (seen.outcome, seen.done, seen.was_tried) = (None, None, false);
-            (seen.was_ready, seen.background_died) = (false, false);
+            (seen.was_ready, seen.background_died, seen.asked) = (false, false, None);
             (seen.delayed, seen.cut_off, seen.never_started, seen.skip_pending) =
                 (false, false, false, false);
             seen.again_with = true;
@@ -249,11 +267,14 @@ impl Watch {
         }
         let id = &step.id;
         let inside: Vec<usize> = children(plan, i).collect();
-        let untouched =
-            inside.iter().all(|child| self.steps[*child].outcome.is_none() && !self.steps[*child].was_tried);
+        // A command in the background may live on from a round before.
+        let untouched = inside
+            .iter()
+            .map(|child| &self.steps[*child])
+            .all(|seen| seen.was_ready || (seen.outcome.is_none() && !seen.was_tried));
         if untouched
             && outcome == Outcome::Failed
-            && reason.is_some_and(|reason| reason.starts_with("template"))
+            && reason.is_some_and(|reason| reason.starts_with("template") || reason.starts_with("expired"))
         {
             // It was not let begin at all.
             return;
@@ -261,10 +282,7 @@ impl Watch {
         for child in &inside {
             let seen = &self.steps[*child];
             assert!(seen.is_over(), "{id} ends before {}: {seen:?}", plan.steps[*child].id);
-            let unknown = seen.outcome == Some(Outcome::Interrupted)
-                && !self.ends()
-                && self.stopped_by(plan, *child).is_none()
-                && !levels(plan, *child).any(|at| alike(plan, at).any(|other| self.will_stop(plan, other)));
+            let unknown = seen.outcome == Some(Outcome::Interrupted) && !self.is_given_up(plan, *child);
             assert!(!unknown, "{id} ends and it isn't known how {} did", plan.steps[*child].id);
         }
         self.last_words_were_said(plan, i);
@@ -313,22 +331,24 @@ impl Watch {
     #[track_caller]
     fn last_words_were_said(&self, plan: &Plan, call: usize) {
         let last: Vec<usize> = children(plan, call).filter(|child| plan.steps[*child].cleanup).collect();
-        let hindered = last.iter().any(|child| {
-            let seen = &self.steps[*child];
-            let stops = plan.steps[*child].on_failure.stops();
-            (seen.outcome == Some(Outcome::Failed) && stops)
-                || matches!(seen.outcome, Some(Outcome::Rejected | Outcome::Interrupted))
-                || self.is_cut_off_inside(plan, *child)
-        });
+        let hindered = last.iter().any(|child| self.stops_inside(plan, *child));
         for child in last {
             let left = matches!(self.steps[child].outcome, Some(Outcome::Blocked | Outcome::Cancelled));
             assert!(!left || hindered, "{} was kept from running", plan.steps[child].id);
         }
     }
 
-    /// Whether a stop of the run ended a step, or something in it, while it ran.
-    fn is_cut_off_inside(&self, plan: &Plan, i: usize) -> bool {
-        self.steps[i].cut_off || children(plan, i).any(|child| self.is_cut_off_inside(plan, child))
+    /// Whether a step, or something in one that was ended with that, keeps what stands beside it from starting.
+    fn stops_inside(&self, plan: &Plan, i: usize) -> bool {
+        let seen = &self.steps[i];
+        match seen.outcome {
+            Some(Outcome::Failed) => plan.steps[i].on_failure.stops(),
+            Some(Outcome::Rejected | Outcome::Interrupted) => true,
+            Some(Outcome::Cancelled) => {
+                seen.cut_off || children(plan, i).any(|child| self.stops_inside(plan, child))
+            }
+            Some(Outcome::Succeeded | Outcome::Skipped | Outcome::Blocked) | None => false,
+        }
     }
 
     fn told(&self, plan: &Plan, steps: &[usize]) -> String {

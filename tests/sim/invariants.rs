@@ -32,6 +32,10 @@ pub(crate) struct Seen {
     pub(crate) background_died: bool,
     /// A person lets it run again from here on.
     is_rewound: bool,
+    /// What the question before it came to, since it is to be done.
+    pub(crate) asked: Option<String>,
+    /// Its attempt is one that ends without anything having been done: nobody has said that it may.
+    pub(crate) is_unasked: bool,
     /// What `done_when` said since it last started.
     pub(crate) done: Option<Option<bool>>,
     /// It has started since all around it began, or began anew.
@@ -158,6 +162,7 @@ impl Watch {
                     "{kind:?}: it is done already"
                 );
                 step.done = None;
+                step.is_unasked = plan.steps[i].ask.is_some() && step.asked.as_deref() != Some("yes");
                 step.started += 1;
                 step.told_by_cancel = false;
                 step.background_died = false;
@@ -184,6 +189,13 @@ impl Watch {
                 let step = &mut self.steps[i];
                 assert!(step.running && *attempt == step.started, "{kind:?}: it doesn't run");
                 assert!(step.gate.is_none(), "{kind:?}: its question is open");
+                let says_so = |reason: &String| {
+                    ["template", "expired", "spawn", "stopped"].iter().any(|word| reason.starts_with(word))
+                };
+                assert!(
+                    !step.is_unasked || reason.as_ref().is_some_and(says_so),
+                    "{kind:?}: nobody said yes"
+                );
                 if plan.steps[i].action.question().is_some() && *outcome == Outcome::Succeeded {
                     let word = step.closed_with.as_deref();
                     assert!(matches!(word, Some("approve" | "done")), "{kind:?}: nobody said so: {word:?}");
@@ -236,6 +248,11 @@ impl Watch {
                 if matches!(gate, Gate::Failure | Gate::Interrupted) {
                     self.goes_on_inside(plan, i);
                 }
+                if *gate == Gate::Ask {
+                    self.may_ask_before(plan, i);
+                } else if matches!(gate, Gate::Approve | Gate::Manual) {
+                    assert!(self.may_run(i), "{kind:?}: nobody said that it may be asked");
+                }
             }
             (EventKind::GateAnswered { .. }, Some(i))
                 if matches!(plan.steps[i].action, Action::Wait(_)) && self.steps[i].gate.is_none() =>
@@ -255,7 +272,7 @@ impl Watch {
         self.asleep = false;
         if self.ended {
             for (seen, _) in self.steps.iter_mut().zip(&plan.steps).filter(|(_, step)| step.finally) {
-                seen.outcome = None;
+                (seen.outcome, seen.asked, seen.was_ready) = (None, None, false);
             }
         }
         self.unwinding.resumed(self.ended, rollback);
@@ -332,6 +349,7 @@ impl Watch {
         match (gate, result) {
             (Gate::Failure | Gate::Interrupted, "retry") => {
                 step.outcome = None;
+                step.asked = step.asked.take().filter(|asked| asked == "yes");
                 step.is_whole_again = plan.steps[i].is_container();
             }
             (Gate::Failure | Gate::Interrupted, "done") => {
@@ -352,6 +370,7 @@ impl Watch {
                 }
             }
             (Gate::Interrupted, "failed") => step.outcome = Some(Outcome::Failed),
+            (Gate::Ask, "yes" | "no" | "expired") => step.asked = Some(result.to_owned()),
             _ => step.closed_with = Some(result.to_owned()),
         }
     }
@@ -373,8 +392,13 @@ impl Watch {
             self.undoing_is_over();
             self.unwinding.finally_begins();
         }
-        let rests = self.asleep && !step.is_container();
+        // What nobody answered in time only fails.
+        let expired = self.steps[i].asked.as_deref() == Some("expired");
+        let rests = self.asleep && !step.is_container() && !expired;
         assert!(self.created && !rests && !self.ended, "{} starts in a run that rests", step.id);
+        if expired {
+            return;
+        }
         for need in &step.needs {
             assert!(self.passed(plan, *need), "{} starts before {}", step.id, plan.steps[*need].id);
         }
@@ -425,6 +449,28 @@ impl Watch {
         assert!(!ends || for_finally, "{} starts in a run that is being ended", step.id);
     }
 
+    /// Whether what a step does may be done: whoever is asked before it said so.
+    pub(crate) fn may_run(&self, i: usize) -> bool {
+        !self.steps[i].is_unasked
+    }
+
+    /// What is asked before a step is asked once, when all else lets it start.
+    #[track_caller]
+    fn may_ask_before(&self, plan: &Plan, i: usize) {
+        let (step, seen) = (&plan.steps[i], &self.steps[i]);
+        let open = !seen.running && seen.outcome.is_none() && seen.asked.is_none();
+        assert!(step.ask.is_some() && open, "{} is asked about, but is {seen:?}", step.id);
+        for need in &step.needs {
+            assert!(self.passed(plan, *need), "{} is asked about before {}", step.id, plan.steps[*need].id);
+        }
+        let held = step.group.is_none_or(|group| match plan.steps[group].undoes() {
+            Some(undone) => self.unwinding.runs(undone),
+            None => self.steps[group].running,
+        });
+        assert!(held, "{} is asked about and nothing holds it", step.id);
+        assert!(self.stopped_by(plan, i).is_none(), "{} is asked about and will not start", step.id);
+    }
+
     /// What the record gives as the reason of another attempt must be true.
     fn why_holds(&self, plan: &Plan, i: usize, why: &str) {
         let (step, seen) = (&plan.steps[i], &self.steps[i]);
@@ -447,6 +493,8 @@ impl Watch {
             interrupted && seen.done == Some(Some(false))
         } else if why.starts_with("a check changes nothing") {
             interrupted && step.action.is_repeatable()
+        } else if why == "its question expired" {
+            seen.asked.as_deref() == Some("expired")
         } else if why == "it had never started" {
             interrupted && seen.never_started
         } else if why.starts_with("the background command") {
@@ -472,7 +520,7 @@ impl Watch {
             .steps
             .iter()
             .zip(&plan.steps)
-            .filter(|(seen, step)| seen.running && step.action.takes_slot());
+            .filter(|(seen, step)| seen.running && !seen.is_unasked && step.action.takes_slot());
         assert!(running.count() <= plan.max_parallel as usize, "more run than max_parallel");
     }
 

@@ -149,11 +149,16 @@ impl<'a> Simulator<'a> {
             .iter()
             .enumerate()
             .filter(|(index, step)| {
-                scripts.of(plan, *index).reply == Reply::Ahead && step.action.question().is_some()
+                let asks = step.action.question().is_some() || step.ask.is_some();
+                scripts.of(plan, *index).reply == Reply::Ahead && asks
             })
             .map(|(_, step)| AheadAnswer {
                 step: step.id.clone(),
-                word: if matches!(step.action, Action::Approve(_)) { "approve" } else { "done" }.into(),
+                word: match &step.action {
+                    _ if step.ask.is_some() => "yes".into(),
+                    Action::Approve(_) => "approve".into(),
+                    _ => "done".into(),
+                },
                 reason: None,
                 by: None,
             })
@@ -260,7 +265,11 @@ impl<'a> Simulator<'a> {
         assert_eq!(verdict, Ok(()));
         for event in events {
             // A group that begins around what ends starts nothing.
-            let holds = self.index_of(&event).is_some_and(|step| self.state.plan.steps[step].is_container());
+            let holds = self.index_of(&event).is_some_and(|step| {
+                // Nor does what only fails because nobody answered whether to do it.
+                self.state.plan.steps[step].is_container()
+                    || self.state.steps[step].asked.as_deref() == Some("")
+            });
             let starts = matches!(event, EventKind::StepStarted { .. } | EventKind::GateOpened { .. });
             assert!(!starts || holds, "answering starts nothing: {event:?}");
             self.append(event, false);
@@ -281,6 +290,11 @@ impl<'a> Simulator<'a> {
                 let runs =
                     matches!(&self.state.steps[step].status, Status::Running(now) if now.number == *attempt);
                 if runs && self.state.plan.steps[step].action.takes_slot() {
+                    assert!(
+                        self.watch.may_run(step),
+                        "{} runs and nobody said yes",
+                        self.state.plan.steps[step].id
+                    );
                     assert!(
                         self.executed.insert((step, *attempt)),
                         "attempt {attempt} of {} runs twice",
@@ -374,7 +388,9 @@ impl<'a> Simulator<'a> {
         let mut waits_for_clock = Vec::new();
         for (&step, gate) in &self.state.gates {
             match (self.script(step).reply, gate.gate) {
-                (Reply::Silence, Gate::Approve | Gate::Manual) => waits_for_clock.extend(gate.expires_at),
+                (Reply::Silence, Gate::Approve | Gate::Manual | Gate::Ask) => {
+                    waits_for_clock.extend(gate.expires_at)
+                }
                 _ if somebody => options.push(Happening::Answers(step)),
                 _ => {}
             }
@@ -586,6 +602,7 @@ impl<'a> Simulator<'a> {
         given.word = match gate.gate {
             Gate::Approve => if no { "reject" } else { "approve" }.into(),
             Gate::Manual => if no { "failed" } else { "done" }.into(),
+            Gate::Ask => if no { "no" } else { "yes" }.into(),
             Gate::Failure => {
                 self.diverged = true;
                 let words = ["retry", "skip", "done", "undo", "abort"];

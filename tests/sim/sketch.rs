@@ -24,9 +24,17 @@ pub(crate) struct Draft {
     /// Which of those above it; none where it waits for all.
     pub(crate) needs: Option<Vec<Index>>,
     pub(crate) spice: u8,
+    pub(crate) before: Before,
     pub(crate) holds: Holds,
     /// The steps, and the last steps, of the runbook that undoes it.
     pub(crate) undoes: Option<(Vec<Self>, Vec<Self>)>,
+}
+
+/// What stands before a step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    /// A question whether to do it at all.
+    pub(crate) asks: bool,
 }
 
 /// What a step holds.
@@ -110,19 +118,20 @@ impl Sketch {
 
     /// A step, and behind it those that it holds.
     fn step(&mut self, draft: Draft, id: &str, place: Place<'_>, steps: &mut Vec<Step>) {
-        let Draft { action, script, settings, spice, holds, undoes, .. } = draft;
+        let Draft { action, script, settings, spice, before, holds, undoes, .. } = draft;
+        let of_leaf = (spice, before);
         let index = steps.len();
         let inside = format!("{id}.s");
         let last = format!("{id}.z");
         match holds {
             Holds::Nothing => {
-                let mut step = self.leaf(action, script, settings, id, place, spice);
+                let mut step = self.leaf(action, script, settings, id, place, of_leaf);
                 step.group = place.group;
                 self.undone_by_call(&mut step, undoes);
                 steps.push(step);
             }
             Holds::Group(inner, times) => {
-                let mut step = self.leaf(plans::group(times), script, settings, id, place, spice);
+                let mut step = self.leaf(plans::group(times), script, settings, id, place, of_leaf);
                 step.group = place.group;
                 self.undone_by_call(&mut step, undoes);
                 steps.push(step);
@@ -130,7 +139,7 @@ impl Sketch {
                 self.list(inner, place, false, steps);
             }
             Holds::Call(inner, cleanup) => {
-                let mut step = self.leaf(plans::call(), script, settings, id, place, spice);
+                let mut step = self.leaf(plans::call(), script, settings, id, place, of_leaf);
                 step.group = place.group;
                 self.undone_by_call(&mut step, undoes);
                 steps.push(step);
@@ -150,6 +159,9 @@ impl Sketch {
                 // What doesn't name the item is settled once, before there are items.
                 let mut outer = first.clone();
                 (first.when, first.done_when) = (None, None);
+                // What asks names the item, or it doesn't.
+                let asks_of_each = rate.items % 2 == 0;
+                if asks_of_each { &mut outer } else { &mut *first }.ask = None;
                 first.on_failure = OnFailure::Stop;
                 (outer.retry, outer.undo) = (None, None);
                 outer.group = place.group;
@@ -173,7 +185,7 @@ impl Sketch {
         (on_failure, on_interrupt, retry): Settings,
         id: &str,
         place: Place<'_>,
-        spice: u8,
+        (spice, before): (u8, Before),
     ) -> Step {
         let mut step = plans::step(id, &[], action);
         step.finally = place.finally;
@@ -186,6 +198,9 @@ impl Sketch {
         }
         if spice >= 5 && !matches!(step.action, Action::Approve(_)) {
             step.done_when = Some(Box::new(plans::probe()));
+        }
+        if before.asks && !matches!(step.action, Action::Approve(_)) {
+            step.ask = Some(Box::new(plans::question()));
         }
         step.when = (script.when != Ok(true)).then(|| "params.x".to_owned());
         if step.action.question().is_none() {
@@ -202,7 +217,11 @@ impl Sketch {
         // Only where nobody ever answers: else it would depend on the clock how a run ends.
         if script.reply == Reply::Silence {
             let on_expiry = if spice.is_multiple_of(2) { OnExpiry::Reject } else { OnExpiry::Fail };
-            if let Action::Approve(question) | Action::Manual(question) = &mut step.action {
+            let own = match &mut step.action {
+                Action::Approve(question) | Action::Manual(question) => Some(question),
+                _ => None,
+            };
+            for question in own.into_iter().chain(step.ask.as_deref_mut()) {
                 question.expires = Some(Duration::from_secs(600));
                 question.on_expiry = on_expiry;
             }
