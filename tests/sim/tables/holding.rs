@@ -32,15 +32,27 @@ fn an_interrupted_item_keeps_its_place() {
 }
 
 #[test]
-fn whether_to_do_an_item_is_asked_while_all_places_are_taken() {
-    let body = Step { ask: Some(Box::new(question())), ..step("e", &[], run()) };
-    let mut plan = plan(vec![step("a", &[], run()), step("e", &[], each(2, 0, vec![body]))]);
-    plan.max_parallel = 1;
-    let mut desk = Desk::new(plan);
-    assert_eq!(
-        desk.start(),
-        ["step_started a", "step_started e", "items e", "gate_opened e[0] ask", "gate_opened e[1] ask",]
-    );
+fn whether_to_do_an_item_is_asked_while_all_places_are_taken_and_when_it_is_its_turn() {
+    let asked = |max_parallel| {
+        let body = Step { ask: Some(Box::new(question())), ..step("e", &[], run()) };
+        let mut items = each(3, 0, vec![body]);
+        if let Action::Each(each) = &mut items {
+            each.max_parallel = max_parallel;
+        }
+        let mut plan = plan(vec![step("a", &[], run()), step("e", &[], items)]);
+        plan.max_parallel = 1;
+        Desk::new(plan)
+    };
+    let begins = ["step_started a", "step_started e", "items e", "gate_opened e[0] ask"];
+    assert_eq!(asked(2).start(), [&begins[..], &["gate_opened e[1] ask"]].concat());
+    let mut desk = asked(1);
+    assert_eq!(desk.start(), begins);
+    // One after the other: the next is asked about when this one is over.
+    desk.says(answer(&crate::plans::id("e[0]"), "yes", "bob"));
+    let events = desk.succeeds(0);
+    assert_eq!(events.last().map(String::as_str), Some("step_started e[0]"), "{events:?}");
+    let events = desk.succeeds(2);
+    assert_eq!(events.last().map(String::as_str), Some("gate_opened e[1] ask"), "{events:?}");
 }
 
 #[test]

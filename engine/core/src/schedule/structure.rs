@@ -162,7 +162,7 @@ impl Admission {
     fn admits_item(&mut self, plan: &Plan, state: &RunState, step: usize) -> bool {
         let Some(group) = plan.steps[step].group else { return true };
         // What has begun before has its place.
-        if state.steps[step].status != Status::Pending {
+        if state.steps[step].status != Status::Pending || is_asked(state, step) {
             return true;
         }
         let Action::Each(each) = &plan.steps[group].action else { return true };
@@ -181,6 +181,11 @@ fn is_done_again(plan: &Plan, state: &RunState, step: usize) -> bool {
     state.interrupted.contains(&step) && !is_moot(plan, state, step) && !is_held(plan, state, step)
 }
 
+/// Whether a person is asked, or was, whether to start an item: it is this item's turn.
+fn is_asked(state: &RunState, item: usize) -> bool {
+    state.gates.contains_key(&item) || state.steps[item].asked.is_some()
+}
+
 /// How far items may start, and how many more at once.
 fn room(each: &Each, state: &RunState, group: usize) -> (usize, u32) {
     let items = state.children(group);
@@ -195,7 +200,7 @@ fn room(each: &Each, state: &RunState, group: usize) -> (usize, u32) {
         // One of which it isn't known how it ended has its place, until that is known.
         Status::Ended(Outcome::Interrupted) => true,
         Status::Ended(_) => state.retrying.contains(*item) || state.gates.contains_key(*item),
-        Status::Pending => false,
+        Status::Pending => is_asked(state, **item),
     };
     let running = u32::try_from(items.iter().filter(runs).count()).unwrap_or(u32::MAX);
     (each.started_at_most(items.len(), is_over), each.max_parallel.saturating_sub(running))
