@@ -207,7 +207,7 @@ fn room(each: &Each, state: &RunState, group: usize) -> (usize, u32) {
 }
 
 /// Groups that had ended begin again around a step that goes on: that starts nothing by itself. An item waits until there is a place
-/// for it, unless nothing of it will start.
+/// for it, and last words for what is done again above them, unless nothing of it will start.
 pub(super) fn reopen(plan: &Plan, state: &RunState, _: &Circumstances<'_>) -> Vec<EventKind> {
     let again = |step: &&usize| {
         let known = &state.steps[**step];
@@ -219,8 +219,7 @@ pub(super) fn reopen(plan: &Plan, state: &RunState, _: &Circumstances<'_>) -> Ve
     }
     let halting = Halting::of(plan, state);
     let mut admission = Admission::default();
-    let reopened =
-        again.filter(|step| halting.holds(plan, **step) || admission.admits_item(plan, state, **step));
+    let reopened = again.filter(|step| halting.holds(plan, **step) || admission.admits(plan, state, **step));
     reopened.map(|&step| started(plan, state, step, None)).collect()
 }
 
