@@ -389,7 +389,7 @@ impl<'a> Simulator<'a> {
         for (&step, gate) in &self.state.gates {
             match (self.script(step).reply, gate.gate) {
                 (Reply::Silence, Gate::Approve | Gate::Manual | Gate::Ask) => {
-                    waits_for_clock.extend(gate.expires_at)
+                    waits_for_clock.extend(gate.expires_at);
                 }
                 _ if somebody => options.push(Happening::Answers(step)),
                 _ => {}
