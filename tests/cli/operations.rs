@@ -62,16 +62,19 @@ steps:
 /// Of a step that a signal ended it is known how it ended: the question doesn't say that nobody knows.
 #[test]
 fn the_question_about_a_stopped_step_says_what_ended_it() {
-    let test = TestEnvironment::with(
-        "\nsteps:\n  - {id: deploy, run: 'echo up >> \"$LEDGER\"; sleep 60', grace: 1s}\n",
-    );
-    let live = test.spawn(&["run", "main"]);
-    eventually("the step", || (test.ledger() == ["up"]).then_some(()));
-    live.signal("TERM");
-    live.wait().exits(143);
-    test.runbook(&["resume", "last"])
-        .exits(7)
-        .stderr_has("deploy was ended by the run's SIGTERM before it was over. Did it take effect?");
+    // It ends by the signal, or takes no notice of it and is killed: the run was stopped by the signal in both cases.
+    for (heeds, grace) in [("", "1s"), ("trap \"\" TERM; ", "100ms")] {
+        let test = TestEnvironment::with(&format!(
+            "\nsteps:\n  - {{id: deploy, run: '{heeds}echo up >> \"$LEDGER\"; sleep 60', grace: {grace}}}\n"
+        ));
+        let live = test.spawn(&["run", "main"]);
+        eventually("the step", || (test.ledger() == ["up"]).then_some(()));
+        live.signal("TERM");
+        live.wait().exits(143);
+        test.runbook(&["resume", "last"])
+            .exits(7)
+            .stderr_has("deploy was stopped with the run (SIGTERM) before it was over. Did it take effect?");
+    }
 }
 
 /// Times in messages are those of `status`.

@@ -21,7 +21,7 @@ const FAILURE_WORDS_APPROVE: [&str; 3] = ["retry", "undo", "abort"];
 /// The words that decide whether what was done is undone.
 pub(super) const ROLLBACK_WORDS: [&str; 2] = ["undo", "keep"];
 /// The words that settle a question about an undo that failed.
-const UNDO_WORDS: [&str; 3] = ["retry", "skip", "abort"];
+pub(super) const UNDO_WORDS: [&str; 3] = ["retry", "skip", "abort"];
 /// The same where it isn't known how it ended.
 pub(super) const UNDO_INTERRUPTED_WORDS: [&str; 4] = ["retry", "skip", "done", "abort"];
 /// The same for a step of which it isn't known how it ended.
@@ -308,9 +308,9 @@ pub(super) fn about_interrupted(
     if survivors.is_empty() {
         let reason = state.steps[step].result.reason.as_deref().unwrap_or_default();
         let prompt = match reason.strip_prefix("stopped: SIG") {
-            // Its end is known; what it had done by then is not.
+            // Its end is known, whether it heeded the signal or had to be killed; what it had done by then is not.
             Some(signal) => {
-                format!("{id} was ended by the run's SIG{signal} before it was over. Did it take effect?")
+                format!("{id} was stopped with the run (SIG{signal}) before it was over. Did it take effect?")
             }
             _ => format!(
                 "{id} was interrupted: it had started, and how it ended is not known. Did it take effect?"
