@@ -106,6 +106,21 @@ steps:
     }
 }
 
+/// A reason that no word needs is recorded all the same.
+#[test]
+fn resume_records_why_a_failed_step_is_answered() {
+    for (word, code) in [("retry", 1), ("undo", 1), ("abort", 1), ("skip", 0), ("done", 0)] {
+        let test = TestEnvironment::with(
+            "steps:\n  - {id: one, run: 'true', undo: {run: 'true'}}\n  - {id: bad, run: exit 3}\n",
+        );
+        let run = test.runbook(&["run", "main"]).exits(1).run_id();
+        test.runbook(&["resume", &run, "--answer", &format!("bad={word}:the disk was full")]).exits(code);
+        let journal = test.journal(&run);
+        let said = journal.one("gate_answered", "bad");
+        assert_eq!((&said["answer"], &said["reason"]), (&word.into(), &"the disk was full".into()), "{said}");
+    }
+}
+
 #[test]
 fn rollback_takes_an_answer_about_an_undo_that_failed() {
     const UNDOES: &str = r#"
@@ -125,6 +140,10 @@ steps:
         test.runbook(&["rollback", &run, "--answer", "two=skip"]).exits(2).stderr_has("needs a reason");
         test.runbook(&["rollback", &run, "--answer", "two=approve"]).exits(2);
         test.runbook(&["rollback", &run, "--answer", "nine=skip:x"]).exits(2);
+        // Of an undo that has failed it is known how it ended.
+        test.runbook(&["rollback", &run, "--answer", "two=done:by hand"])
+            .exits(2)
+            .stderr_has("`done` is no answer to `two`: it takes retry, skip, abort");
         test.runbook(&["rollback", &run, "--answer", &format!("two={word}")]).exits(code);
         assert_eq!(test.ledger(), ledger, "{word}");
         test.runbook(&["verify", &run]).succeeds();

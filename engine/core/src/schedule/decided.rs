@@ -1,12 +1,11 @@
 //! Answers on the command line of `resume` and `rollback` that are about what has happened already: a step that failed, an
 //! undo that failed. The rest of them are ahead of time.
 
-use super::gate::{UNDO_INTERRUPTED_WORDS, failure_words, words_of};
+use super::gate::{UNDO_INTERRUPTED_WORDS, UNDO_WORDS, failure_words, words_of};
 use super::guard::WINDOW_WORDS;
 use super::resume::{ResumeRequest, check_ahead_again, check_reason, check_word};
 use crate::event::{AheadAnswer, Gate, Outcome};
 use crate::id::StepId;
-use crate::plan::Plan;
 use crate::schedule::Refusal;
 use crate::state::RunState;
 
@@ -26,12 +25,16 @@ pub fn decided_ahead(
             continue;
         }
         let AheadAnswer { step, word, reason, .. } = answer;
-        let reason = reason.unwrap_or_default();
+        let why = reason.unwrap_or_default();
         match word.as_str() {
-            "retry" => decided.retry.push(step),
-            "skip" => decided.skip.push((step, reason)),
-            "done" => decided.done.push((step, reason)),
-            _ => decided.words.push((step, word)),
+            "skip" => decided.skip.push((step, why)),
+            "done" => decided.done.push((step, why)),
+            _ => {
+                if !why.trim().is_empty() {
+                    decided.reasons.push((step.clone(), why));
+                }
+                if word == "retry" { decided.retry.push(step) } else { decided.words.push((step, word)) }
+            }
         }
     }
     (decided, rest)
@@ -69,7 +72,7 @@ pub fn check_ahead_of_rollback(state: &RunState, answers: &[AheadAnswer], user: 
     for answer in answers {
         let is_open = state.asked_about(&answer.step).is_some_and(|step| state.gates.contains_key(&step));
         match undo_of(state, &answer.step).filter(|_| !is_open) {
-            Some(undo) => check_word_about_undo(&state.plan, undo, answer)?,
+            Some(undo) => check_word_about_undo(state, undo, answer)?,
             None => others.push(answer.clone()),
         }
     }
@@ -80,11 +83,15 @@ fn undo_of(state: &RunState, id: &StepId) -> Option<usize> {
     state.index_of(id).and_then(|step| state.undo_of(step))
 }
 
-fn check_word_about_undo(plan: &Plan, undo: usize, answer: &AheadAnswer) -> Result<(), Refusal> {
-    let own = plan.steps[undo].action.question().map(|(gate, _)| gate);
+fn check_word_about_undo(state: &RunState, undo: usize, answer: &AheadAnswer) -> Result<(), Refusal> {
+    let known = &state.steps[undo];
+    let own = state.plan.steps[undo].action.question().map(|(gate, _)| gate);
     if let Some(gate) = own.filter(|gate| words_of(*gate).contains(&answer.word.as_str())) {
         return check_reason(&answer.step, gate, answer);
     }
-    check_word(&answer.step, &answer.word, &UNDO_INTERRUPTED_WORDS)?;
+    // Of one that has failed, or is still to run, it is known how it ended when the question comes.
+    let ends_known = known.outcome() == Some(Outcome::Failed) || known.attempts == 0;
+    let words: &[&str] = if ends_known { &UNDO_WORDS } else { &UNDO_INTERRUPTED_WORDS };
+    check_word(&answer.step, &answer.word, words)?;
     check_reason(&answer.step, Gate::Undo, answer)
 }

@@ -31,6 +31,8 @@ pub struct ResumeRequest {
     pub done: Vec<(StepId, String)>,
     /// `--answer STEP=WORD` about a failed step, where the word is none of these: `undo`, `abort`.
     pub words: Vec<(StepId, String)>,
+    /// Why, of steps under `retry` and `words`, where the command line says it.
+    pub reasons: Vec<(StepId, String)>,
     /// `--output k=v`: what the steps under `--done` would have given.
     pub outputs: IndexMap<String, Value>,
     /// Whether somebody can be asked about the rest.
@@ -80,13 +82,16 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
         answers.push(answer(request, id, word, reason));
         Ok(())
     };
+    let why_of = |id: &StepId| {
+        request.reasons.iter().find(|(named, _)| named == id).map(|(_, reason)| reason.as_str())
+    };
     for id in &request.retry {
         let inside = state.index_of(id).map(|step| failed_inside(state, step)).unwrap_or_default();
         if inside.is_empty() {
-            add(id, "retry", None)?;
+            add(id, "retry", why_of(id))?;
         }
         for step in inside {
-            add(&plan.steps[step].id, "retry", None)?;
+            add(&plan.steps[step].id, "retry", why_of(id))?;
         }
     }
     for (id, reason) in &request.skip {
@@ -101,7 +106,7 @@ pub fn plan_resume(state: &RunState, request: &ResumeRequest) -> Result<(Vec<usi
         if word == "undo" && undoable(plan, state).order.is_empty() {
             return Err(Refusal::not_allowed("nothing that was done can be undone"));
         }
-        add(id, word, None)?;
+        add(id, word, why_of(id))?;
     }
     if request.retry_failed {
         for (index, (step, known)) in plan.steps.iter().zip(&state.steps).enumerate() {
