@@ -124,7 +124,7 @@ pub(crate) async fn start(
     let store = context.store()?;
     let root = start.environment.root.clone();
     let override_matters = start.override_window.is_none()
-        || schedule::override_matters(&RunState::new(Arc::new(start.plan.clone())), run::now());
+        || schedule::override_matters(&RunState::new(Arc::new(start.plan.clone())), &[], run::now());
     let runbook = start.plan.runbook.clone();
     let new = NewRun {
         plan: start.plan,
@@ -191,12 +191,15 @@ pub(crate) fn resume(
         let state = after.as_ref().unwrap_or(state);
         let (request, ahead) = decided_ahead(state, request, ahead_by_whoever_resumes(context));
         let (question, answers) = plan_resume(state, &request)?;
+        let rewind = request.from.as_ref().and_then(|id| state.index_of(id));
+        let mut again = rewind.map(|from| state.following(from)).unwrap_or_default();
+        again.extend(&question);
+        again.extend(answers.iter().filter_map(|answer| state.index_of(&answer.step)));
         let mut override_window = override_window.clone();
-        if override_window.is_some() && !schedule::override_matters(state, run::now()) {
+        if override_window.is_some() && !schedule::override_matters(state, &again, run::now()) {
             nothing_to_override(context, dir, &state.plan.runbook);
             override_window = None;
         }
-        let rewind = request.from.as_ref().and_then(|id| state.index_of(id));
         check_ahead_again(state, &ahead, &current_user())?;
         Ok(Carry { question, answers, ahead, override_window, cancel: None, adopt, rewind, rollback: false })
     };

@@ -224,6 +224,54 @@ fn overriding_is_recorded_where_a_step_has_a_window() {
     assert_eq!(test.journal(&run).kind("window_overridden").len(), 1);
 }
 
+/// An override is recorded where it lets something start that a window could hold, and nowhere else.
+#[test]
+fn overriding_is_recorded_where_something_is_still_to_start() {
+    const SUNDAY: &str = "allow: [{days: [sun], from: \"02:00\", to: \"04:00\", tz: UTC}]";
+    const MANUAL: &str = "  - {id: gate, manual: Look}\n";
+    let (sunday, monday) = ("2026-11-01T02:30:00Z", "2026-11-02T02:30:00Z");
+    let of_run = |steps: &str| format!("window: {{{SUNDAY}, outside: ask}}\nsteps:\n{steps}");
+    let of_step = |step: &str| format!("steps:\n  - {{{step}, window: {{{SUNDAY}}}}}\n{MANUAL}");
+    let next = "  - {id: next, run: 'true'}\n";
+    let failed = of_step("id: bad, on_failure: continue, run: exit 1");
+    let cases = [
+        ("the run's, nothing to start", sunday, of_run(MANUAL), monday, "", false),
+        ("the run's, a step to start", sunday, of_run(&format!("{MANUAL}{next}")), monday, "", true),
+        ("the run's, open", sunday, of_run(&format!("{MANUAL}{next}")), sunday, "", false),
+        ("the run's, overridden", monday, of_run(&format!("{MANUAL}{next}")), monday, "", false),
+        ("a failed step's", sunday, failed.clone(), monday, "", false),
+        ("that of one tried again", sunday, failed, monday, "--retry bad", true),
+        ("a passed step's", sunday, of_step("id: one, run: 'true'"), monday, "", false),
+        ("that of one run again", sunday, of_step("id: one, run: 'true'"), monday, "--from one", true),
+        (
+            "that of one to come, open now",
+            sunday,
+            format!("steps:\n{MANUAL}  - {{id: end, run: 'true', window: {{{SUNDAY}}}}}\n"),
+            sunday,
+            "",
+            true,
+        ),
+    ];
+    for (name, started, body, resumed, options, is_recorded) in cases {
+        let test = TestEnvironment::with(&body).variable("RUNBOOK_TEST_ONLY_CLOCK", started);
+        let run = test.runbook(&["run", "main"]).exits(3).run_id();
+        let is_asked =
+            !test.journal(&run).of("gate_opened", "gate").iter().all(|gate| gate["gate"] == "manual");
+        if is_asked {
+            test.runbook(&["answer", &run, "gate", "override", "--reason", "urgent", "--resume"]).exits(3);
+        }
+        let test = test.variable("RUNBOOK_TEST_ONLY_CLOCK", resumed);
+        let mut resume = vec!["resume", &run, "--override-window", "it must"];
+        resume.extend(options.split_whitespace());
+        let output = test.runbook(&resume).exits(3);
+        assert_eq!(output.stderr.contains("no window needed overriding"), !is_recorded, "{name}: {output}");
+        let journal = test.journal(&run);
+        let mut overridden = journal.kind("window_overridden");
+        overridden.retain(|event| event["step"].is_null());
+        assert_eq!(overridden.len(), usize::from(is_recorded), "{name}: {overridden:?}");
+    }
+}
+
 /// `done` ahead of time ticks the items with it, and the record says that it was given unseen.
 #[test]
 fn a_checklist_is_done_ahead_of_time() {

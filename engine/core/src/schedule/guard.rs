@@ -10,7 +10,7 @@ use crate::calendar::{Standing, Window};
 use crate::event::{EventKind, Outcome};
 use crate::moment::Moment;
 use crate::plan::{OnBusy, Outside, Plan, Step};
-use crate::state::RunState;
+use crate::state::{RunState, Status};
 
 /// The words that settle a question about a window.
 pub(super) const WINDOW_WORDS: [&str; 3] = ["wait", "override", "abort"];
@@ -39,20 +39,53 @@ pub(super) enum Entrance {
     Skipped(String),
 }
 
-/// Whether overriding the windows of a run can change anything: its own is shut, or a step that isn't over has one. What
-/// was overridden already stays so.
+/// Whether overriding the windows of a run can change anything: its own is shut and would hold something, or a step that may
+/// still start has one, even where that is open now. What was overridden already stays so.
+///
+/// `again` are the steps that whoever takes the run on decides about, and those that run again with them.
 #[must_use]
-pub fn override_matters(state: &RunState, now: Moment) -> bool {
+pub fn override_matters(state: &RunState, again: &[usize], now: Moment) -> bool {
     fn has_window(step: &Step) -> bool {
         step.guards.window.is_some() || step.held_back().any(has_window)
     }
     let plan = &*state.plan;
     let is_shut = |window: &Window| matches!(window.standing(now), Standing::Shut { .. });
-    let passed =
-        |step: usize| matches!(state.steps[step].outcome(), Some(Outcome::Succeeded | Outcome::Skipped));
-    let mut open = plan.steps.iter().enumerate().filter(|(step, _)| !passed(*step));
+    let open = || {
+        plan.steps.iter().enumerate().filter(|(step, _)| may_start(state, *step, again)).map(|(_, step)| step)
+    };
+    // The run's own is asked once more by every process that takes the run on, before the first step that it starts;
+    // one that refuses does so at once.
+    let holds = |window: &Window| {
+        is_shut(window)
+            && (window.outside == Outside::Refuse
+                || !state.entry_overridden && open().any(|step| !step.finally))
+    };
     !state.window_overridden.contains(&None)
-        && (plan.guards.window.as_ref().is_some_and(is_shut) || open.any(|(_, step)| has_window(step)))
+        && (plan.guards.window.as_ref().is_some_and(holds) || open().any(has_window))
+}
+
+/// Whether an attempt of a step may still start, as far as it can be known before the run is taken on.
+fn may_start(state: &RunState, step: usize, again: &[usize]) -> bool {
+    let declared = &state.plan.steps[step];
+    let is_around = |inner: usize| state.plan.containers_of(inner).any(|around| around == step);
+    if again.iter().any(|other| *other == step || is_around(*other)) {
+        return true;
+    }
+    // What must be done in the end is done again when a run that had ended goes on.
+    if state.outcome.is_some() && declared.finally {
+        return true;
+    }
+    match state.steps[step].status {
+        // A question that is open has passed its window.
+        Status::Running(_) => declared.action.question().is_none(),
+        Status::Ended(Outcome::Succeeded | Outcome::Skipped | Outcome::Rejected) => false,
+        Status::Ended(Outcome::Failed) => {
+            let is_asked = state.gates.contains_key(&step) || state.settled.contains_key(&step);
+            is_asked || state.retrying.contains(&step)
+        }
+        Status::Ended(Outcome::Blocked) => state.outcome.is_some() || !again.is_empty(),
+        Status::Ended(_) | Status::Pending | Status::Delayed { .. } => true,
+    }
 }
 
 /// Asks all that stands before a step.
