@@ -1,7 +1,7 @@
 //! Decisions that are said twice, and those that the command line of `resume` and `rollback` brings along (language §6, §8;
 //! cli, `resume`, `rollback`).
 
-use crate::helpers::TestEnvironment;
+use crate::helpers::{TestEnvironment, eventually};
 
 /// A step that fails until `fixed` is there, and asks what to do.
 fn asks() -> TestEnvironment {
@@ -119,6 +119,42 @@ fn resume_records_why_a_failed_step_is_answered() {
         let said = journal.one("gate_answered", "bad");
         assert_eq!((&said["answer"], &said["reason"]), (&word.into(), &"the disk was full".into()), "{said}");
     }
+}
+
+/// A step would take the mask for the value: neither a secret nor its mask is given to it by an answer.
+#[test]
+fn a_secret_is_no_value_for_the_environment_of_a_step() {
+    const SECRET: &str = "supersecretvalue";
+    const REFUSED: &str = "the value holds the secret `token`";
+    let test = TestEnvironment::with(
+        "secrets: {token: {env: TOKEN}}\nsteps:\n  - {id: bad, env: {T: old}, on_failure: ask, run: 'echo \"$T\" >> \"$LEDGER\"; test \"$T\" = new'}\n",
+    )
+    .variable("TOKEN", SECRET);
+    let run = test.runbook(&["run", "main"]).exits(3).run_id();
+    let before = (test.journal(&run).lines.len(), test.state_files().len());
+    let (with_secret, with_mask) = (format!("T=new-{SECRET}"), "T=new-‹secrets.token›");
+    for value in [with_secret.as_str(), with_mask] {
+        test.runbook(&["answer", &run, "bad", "retry", "--env", value])
+            .exits(2)
+            .stderr_has(REFUSED)
+            .stderr_has("{{ secrets.token }}")
+            .lacks(SECRET);
+    }
+    assert_eq!((test.journal(&run).lines.len(), test.state_files().len()), before, "nothing is recorded");
+    test.runbook(&["answer", &run, "bad", "retry", "--env", "T=new", "--resume"]).succeeds();
+    assert_eq!(test.ledger(), ["old", "new"]);
+
+    // Where the answering process doesn't have the secret, the one that holds the run refuses.
+    let mut live = test.spawn(&["run", "main", "--wait"]);
+    let run = live.run_id();
+    eventually("the question", || (!test.journal(&run).of("gate_opened", "bad").is_empty()).then_some(()));
+    let mut elsewhere = test.command(&["answer", &run, "bad", "retry", "--env", &with_secret]);
+    elsewhere.env_remove("TOKEN");
+    test.spawn_command(elsewhere).wait().exits(2).stderr_has(REFUSED).lacks(SECRET);
+    assert!(test.journal(&run).of("gate_answered", "bad").is_empty());
+    test.runbook(&["answer", &run, "bad", "retry", "--env", "T=new"]).succeeds();
+    live.wait().succeeds();
+    assert_eq!(test.ledger(), ["old", "new", "old", "new"]);
 }
 
 #[test]

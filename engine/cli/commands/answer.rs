@@ -238,7 +238,7 @@ fn give(context: &Context, question: &Question, kind: Option<Gate>, said: Said) 
     };
     is_of_kind(&opened, &step, kind)?;
     let mut answer = to_answer(&dir, &opened, &step, said)?;
-    AtHand::of(&opened, &run::outside()).answer(&mut answer);
+    AtHand::of(&opened, &run::outside()).answer(&mut answer)?;
     let mut written = AnswerFile {
         run: dir.run().clone(),
         step: answer.step.clone(),

@@ -237,6 +237,9 @@ impl Sight<'_> {
             self.render_environment(&self.plan.steps[step].env, &mut rendered)?;
             // Of a step inside a call also those that were declared around it.
             for (name, value) in self.given().into_iter().flatten() {
+                if matches!(self.secrets, SecretView::Real(_)) {
+                    refuse_mask(value).map_err(|error| format!("env {name}: {error}"))?;
+                }
                 rendered.insert(name.clone(), value.clone());
             }
         }

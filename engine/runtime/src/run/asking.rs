@@ -7,7 +7,7 @@ use runbook_core::state::OpenGate;
 
 use super::dispatcher::Dispatcher;
 use super::mailbox::Mail;
-use super::said::mask_answer;
+use super::said::{mask_answer, refuse_secret_in_env};
 use super::surface::{Question, Reply};
 
 impl Dispatcher<'_> {
@@ -113,6 +113,10 @@ impl Dispatcher<'_> {
                 answer.by.clone_from(&self.user);
                 answer.via = Via::Terminal;
                 answer.identity = Identity::User;
+                if let Err(refusal) = refuse_secret_in_env(&self.workshop.masker, &answer) {
+                    self.refused = Some((step.clone(), refusal.message));
+                    return;
+                }
                 mask_answer(&self.workshop.masker, &mut answer);
                 // Every answer is a file first, whatever the surface.
                 match self.mailbox.file_of(&answer, self.workshop.dir.run()) {
@@ -135,6 +139,10 @@ impl Dispatcher<'_> {
             match mail {
                 Mail::Answer { file, answer } => {
                     let mut answer = *answer;
+                    if let Err(refusal) = refuse_secret_in_env(&self.workshop.masker, &answer) {
+                        self.verdicts.push((file, Err(refusal)));
+                        continue;
+                    }
                     mask_answer(&self.workshop.masker, &mut answer);
                     let verdict = match self.take(Input::Answered(Box::new(answer))) {
                         Some(refusal) => Err(refusal),

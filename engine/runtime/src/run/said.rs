@@ -2,11 +2,11 @@
 
 use indexmap::IndexMap;
 use runbook_core::event::{AheadAnswer, Evidence};
-use runbook_core::schedule::Answer;
+use runbook_core::schedule::{Answer, Refusal};
 
 use super::opened::{Opened, read_environment};
 use super::session::{Carry, secret_sources};
-use crate::redact::Masker;
+use crate::redact::{Masker, find_mask};
 use crate::secrets::read_at_hand;
 
 /// Masks what is typed in a process that doesn't hold the run, as far as that process can have the run's secrets: variables
@@ -28,8 +28,13 @@ impl AtHand {
     }
 
     /// Masks what an answer says.
-    pub fn answer(&self, answer: &mut Answer) {
+    ///
+    /// # Errors
+    /// Where a value for the step's environment holds a secret.
+    pub fn answer(&self, answer: &mut Answer) -> Result<(), Refusal> {
+        refuse_secret_in_env(&self.0, answer)?;
         mask_answer(&self.0, answer);
+        Ok(())
     }
 
     /// Masks a text.
@@ -37,6 +42,21 @@ impl AtHand {
     pub fn text(&self, text: &str) -> String {
         self.0.text(text)
     }
+}
+
+/// A value for a step's environment can't be masked: the step would take the mask for the value.
+///
+/// # Errors
+/// Where one holds a secret, or the mask of one; usage.
+pub(super) fn refuse_secret_in_env(masker: &Masker, answer: &Answer) -> Result<(), Refusal> {
+    for (variable, value) in &answer.env {
+        if let Some(secret) = masker.holds_secret(value).or_else(|| find_mask(value)) {
+            return Err(Refusal::usage(format!(
+                "--env {variable}: the value holds the secret `{secret}`, which is never recorded: pass the secret by the runbook, as in `env: {{{variable}: \"{{{{ secrets.{secret} }}}}\"}}`"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Masks what an answer says. Words, people and the names of files are no texts of a person's own.
@@ -48,7 +68,6 @@ pub(super) fn mask_answer(masker: &Masker, answer: &mut Answer) {
     for value in answer.fields.values_mut().chain(answer.outputs.values_mut()) {
         *value = masker.json(value);
     }
-    mask(masker, answer.env.values_mut());
     for evidence in &mut answer.evidence {
         match evidence {
             Evidence::Note { text: said } | Evidence::Link { url: said } => *said = masker.text(said),
