@@ -148,8 +148,8 @@ impl Typed {
 
     /// The steps of the run that is named: of an answering command those with an open question.
     fn steps(&self) -> Option<Vec<Offer>> {
-        let store = self.store()?;
-        let run = self.operands().find_map(|word| store.resolve(word).ok())?;
+        let (context, store) = (self.context()?, self.store()?);
+        let run = self.operands().find_map(|word| context.resolve(&store, word).ok())?;
         let state = run::open(&store.run(&run).ok()?).ok()?.state;
         let is_answer = matches!(self.command.as_str(), "approve" | "reject" | "done" | "choose" | "answer");
         let offers = state.plan.steps.iter().enumerate().filter_map(|(index, step)| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use runbook_core::id::RunId;
-use runbook_runtime::store::{ResolveError, Store};
+use runbook_runtime::store::{ResolveError, Runbook, Store};
 
 use crate::console::Console;
 use crate::environment::Environment;
@@ -111,16 +111,36 @@ impl Context {
         Ok(Store::open(&self.state_dir()?)?)
     }
 
-    /// The run that a person means by `RUN`; a runbook's file means the latest run of it, as its name does.
+    /// The run that a person means by `RUN`: one by its id, or the latest of the runbook that is meant.
     pub(crate) fn resolve(&self, store: &Store, text: &str) -> Result<RunId, CommandError> {
-        let resolved = store.resolve(text);
-        if let Err(ResolveError::Unknown { .. }) = &resolved
-            && text.ends_with(".yaml") | text.ends_with(".yml")
-            && let Ok(file) = self.library()?.find(text)
-        {
-            return Ok(store.resolve(&file.name)?);
+        if let Some(run) = store.run_of_id(text)? {
+            return Ok(run);
         }
-        Ok(resolved?)
+        let runbook = self.runbook_meant(text)?;
+        if let Some(run) = store.latest_run(&runbook)? {
+            return Ok(run);
+        }
+        let error = CommandError::from(ResolveError::Unknown { text: text.to_owned() });
+        // Whoever decides about another runbook's run says so by its id.
+        let namesake = match runbook {
+            Runbook::File(_) => {
+                store.latest_run(&Runbook::Name(without_ending(text).to_owned())).ok().flatten()
+            }
+            Runbook::Name(_) => None,
+        };
+        Err(match namesake {
+            Some(run) => error.with_hint(format!("{run} is of another file of that name")),
+            None => error,
+        })
+    }
+
+    /// The runbook whose runs a person means: the one that `run` would take by that word, and only where there is none
+    /// any that ran by that name. A file that is gone still is that file.
+    pub(crate) fn runbook_meant(&self, text: &str) -> Result<Runbook, CommandError> {
+        let library = self.library()?;
+        let file = library.find_any(text)?.or_else(|| library.typed_file(text));
+        let place = file.and_then(|file| file.place());
+        Ok(place.map_or_else(|| Runbook::Name(text.to_owned()), |place| Runbook::File(place.file)))
     }
 
     /// Refuses to decide about the run that this process is a step of: a step could otherwise approve itself.
@@ -132,4 +152,8 @@ impl Context {
         }
         Ok(())
     }
+}
+
+fn without_ending(text: &str) -> &str {
+    text.strip_suffix(".yaml").or_else(|| text.strip_suffix(".yml")).unwrap_or(text)
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use runbook_core::diagnostic::suggest;
+use runbook_runtime::store::Place;
 
 use crate::environment::Environment;
 use crate::error::CommandError;
@@ -26,6 +27,11 @@ pub(crate) struct RunbookFile {
 }
 
 impl RunbookFile {
+    /// Where it lies, as runs record it.
+    pub(crate) fn place(&self) -> Option<Place> {
+        Place::new(&self.root, &self.path)
+    }
+
     /// The file of its scenarios, `NAME.test.yaml` beside it, where there is one.
     pub(crate) fn scenarios(&self) -> Option<PathBuf> {
         let beside = ["test.yaml", "test.yml"].map(|ending| self.path.with_extension(ending));
@@ -108,16 +114,24 @@ impl Library {
     /// # Errors
     /// Where there is none, with the nearest name; where a stem is not unique, with all that it could mean.
     pub(crate) fn find(&self, name: &str) -> Result<RunbookFile, CommandError> {
+        self.find_any(name)?.ok_or_else(|| self.unknown(name))
+    }
+
+    /// The runbook that a name means; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where a stem is not unique, with all that it could mean.
+    pub(crate) fn find_any(&self, name: &str) -> Result<Option<RunbookFile>, CommandError> {
         for folder in &self.folders {
             let known = runbooks_in(folder);
             if let Some(found) = known.iter().find(|runbook| runbook.name == name) {
-                return Ok(found.clone());
+                return Ok(Some(found.clone()));
             }
             let of_stem: Vec<&RunbookFile> =
                 known.iter().filter(|runbook| stem(&runbook.name) == name).collect();
             match of_stem.as_slice() {
                 [] => {}
-                [only] => return Ok((*only).clone()),
+                [only] => return Ok(Some((*only).clone())),
                 several => {
                     let names: Vec<&str> = several.iter().map(|runbook| runbook.name.as_str()).collect();
                     return Err(CommandError::usage(format!(
@@ -129,7 +143,7 @@ impl Library {
         }
         let typed = self.current_dir.join(name);
         if typed.is_file() {
-            return Ok(self.of_file(&typed));
+            return Ok(Some(self.of_file(&typed)));
         }
         // A path below a folder may be written with its ending.
         let below = self
@@ -137,7 +151,13 @@ impl Library {
             .iter()
             .map(|folder| folder.join(name))
             .find(|path| is_runbook(path) && path.is_file());
-        below.map(|path| self.of_file(&path)).ok_or_else(|| self.unknown(name))
+        Ok(below.map(|path| self.of_file(&path)))
+    }
+
+    /// The file that a text with the ending of runbooks names from here, whether or not it is there still.
+    pub(crate) fn typed_file(&self, text: &str) -> Option<RunbookFile> {
+        let path = self.current_dir.join(text);
+        is_runbook(&path).then(|| self.of_file(&path))
     }
 
     /// A runbook by its file.

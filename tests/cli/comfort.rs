@@ -323,6 +323,8 @@ fn completion_knows_commands_runbooks_parameters_runs_and_open_questions() {
         offers.into_iter().filter(|offer| !offer.starts_with('-')).collect()
     };
     assert_eq!(is_step(offered(&test, &["runbook", "approve", &run, ""])), ["gate"]);
+    let file = "./runbooks/main.yaml";
+    assert_eq!(is_step(offered(&test, &["runbook", "approve", file, ""])), ["gate"]);
     assert_eq!(is_step(offered(&test, &["runbook", "logs", &run, ""])), ["look", "gate"]);
     assert_eq!(is_step(offered(&test, &["runbook", "resume", &run, "--retry", "l"])), ["look"]);
 }

@@ -1,6 +1,7 @@
 //! `runbook list`: the runbooks.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use clap::Args;
 use runbook_core::document::model::Choices;
@@ -53,7 +54,7 @@ pub(crate) fn execute(context: &Context, _: &Options) -> Result<u8, CommandError
                 continue;
             }
         }
-        let last_run = latest.remove(&file.name);
+        let last_run = file.place().and_then(|place| latest.remove(&place.file));
         entries.push(Entry { file, loaded, last_run });
     }
     if unknown > 0 {
@@ -80,11 +81,11 @@ pub(crate) fn execute(context: &Context, _: &Options) -> Result<u8, CommandError
     Ok(exit_code::SUCCEEDED)
 }
 
-/// The latest run of each runbook, by its path.
-fn latest_runs(context: &Context) -> Result<HashMap<String, Summary>, CommandError> {
+/// The latest run of each runbook, by its file.
+fn latest_runs(context: &Context) -> Result<HashMap<PathBuf, Summary>, CommandError> {
     let mut latest = HashMap::new();
     for summary in index::list(&context.store()?, &Filter::default())? {
-        latest.entry(summary.path.clone()).or_insert(summary);
+        latest.entry(summary.file.clone()).or_insert(summary);
     }
     Ok(latest)
 }

@@ -102,8 +102,9 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
         // A question may be open while other steps run, or since the process died.
         outcomes.extend([Standing::Waiting, Standing::Running, Standing::Interrupted]);
     }
+    let name = options.name.as_deref().or(options.runbook.as_deref());
     let filter = Filter {
-        runbook: options.name.clone().or_else(|| options.runbook.clone()),
+        runbook: name.map(|name| context.runbook_meant(name)).transpose()?,
         outcomes,
         since: options.since.map(|since| match since {
             Since::Ago(span) => {

@@ -6,7 +6,7 @@ use runbook_core::moment::Moment;
 use runbook_core::plan::Step;
 use runbook_core::state::{RunState, Status};
 use runbook_runtime::run::{self, Opened, View};
-use runbook_runtime::store::{Standing, Summary, lock, path_of_run, summarize};
+use runbook_runtime::store::{Place, Standing, Summary, lock, summarize};
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -39,7 +39,7 @@ pub(crate) fn execute(context: &Context, options: &Options) -> Result<u8, Comman
     let Some(mut summary) = summarize(&opened.replay, is_held) else {
         return Err(CommandError::store(format!("the journal of run {} has no beginning", dir.run())));
     };
-    summary.path = path_of_run(&dir).unwrap_or_else(|| summary.runbook.clone());
+    summary.path = Place::of_run(&dir).map_or_else(|| summary.runbook.clone(), |place| place.path);
     match context.global.format {
         Format::Json => {
             let value = to_json(&summary, &opened, is_held);

@@ -7,7 +7,7 @@ use runbook_core::event::{EventKind, Outcome};
 use runbook_core::id::{RunId, StepId};
 use runbook_runtime::journal;
 use runbook_runtime::store::index::{self, Filter};
-use runbook_runtime::store::{RunDir, Store};
+use runbook_runtime::store::{RunDir, Runbook, Store};
 
 /// So many of the latest runs are looked at.
 const RUNS: usize = 8;
@@ -16,7 +16,8 @@ const JOURNAL_BYTES_MAX: u64 = 1 << 20;
 
 /// How long each step of a runbook usually takes when it succeeds, by the latest runs before this one. What can't be read tells nothing.
 pub(super) fn usual(store: &Store, runbook: &str, this: &RunId) -> HashMap<StepId, Duration> {
-    let filter = Filter { runbook: Some(runbook.to_owned()), limit: Some(RUNS), ..Filter::default() };
+    let filter =
+        Filter { runbook: Some(Runbook::Name(runbook.to_owned())), limit: Some(RUNS), ..Filter::default() };
     let mut spans: HashMap<StepId, Vec<u64>> = HashMap::new();
     for summary in index::list(store, &filter).unwrap_or_default() {
         // A name is also the last part of another.

@@ -12,7 +12,7 @@ use super::error::SessionError;
 use super::opened::{Opened, open, texts_of};
 use crate::journal::{Recorded, Writer};
 use crate::store::lock::{PATIENCE, RunLock};
-use crate::store::{RunDir, Store, SummaryFold, index, path_of_run};
+use crate::store::{Place, RunDir, Store, SummaryFold, index};
 
 /// What came of a decision.
 pub struct Noted {
@@ -79,7 +79,7 @@ fn note(
     let (writer, mut recorded) = Writer::reopen(dir, &opened.replay, circumstances.now, &events)?;
     let (head, sealed) = writer.seal(now())?;
     recorded.push(sealed);
-    let mut fold = SummaryFold::default().with_path(path_of_run(dir));
+    let mut fold = SummaryFold::default().with_place(Place::of_run(dir));
     for event in &opened.events {
         fold.apply(event.at, &event.kind);
     }

@@ -34,7 +34,7 @@ use crate::secrets::{self};
 use crate::store::identity::{current_user, hostname};
 use crate::store::index;
 use crate::store::lock::RunLock;
-use crate::store::{ENVIRONMENT, NewFiles, PLAN, RUNBOOK, RunDir, Store, StoreError, SummaryFold, path_name};
+use crate::store::{ENVIRONMENT, NewFiles, PLAN, Place, RUNBOOK, RunDir, Store, StoreError, SummaryFold};
 
 /// How often an id that is taken is replaced by another.
 const ID_TRIES: u32 = 8;
@@ -191,7 +191,7 @@ pub async fn create(
         opening: Opening::New { first, files },
         secrets,
         handled: Vec::new(),
-        fold: SummaryFold::default().with_path(path_name(&new.environment.root, &new.environment.file)),
+        fold: SummaryFold::default().with_place(Place::new(&new.environment.root, &new.environment.file)),
         environment: new.environment,
         named: entry.locks,
         lock_standings: entry.standings,
@@ -433,7 +433,7 @@ pub async fn resume<R>(
         state,
         opening: Opening::Again { replay },
         secrets,
-        fold: fold.with_path(path_name(&environment.root, &environment.file)),
+        fold: fold.with_place(Place::new(&environment.root, &environment.file)),
         environment,
         handled,
         named: entry.locks,

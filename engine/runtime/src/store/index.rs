@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use runbook_core::id::RunId;
@@ -21,10 +22,10 @@ use super::error::StoreError;
 use super::files::Directory;
 use super::lock;
 use super::mode;
-use super::place::path_of_run;
+use super::place::Place;
 use super::run_directory::{RunDir, segment_name};
 use super::state_directory::Store;
-use super::summary::{Standing, Summary, Tail, summarize};
+use super::summary::{Runbook, Standing, Summary, Tail, summarize};
 use crate::journal::{self, JournalError};
 
 const INDEX: &str = "index.jsonl";
@@ -43,17 +44,17 @@ const ID_LENGTH: usize = 20;
 const SUCCEEDED: &[u8] = b"\"outcome\":\"succeeded\"";
 /// What stands in a line before the moment at which its run ended.
 const FINISHED: &[u8] = b"\"finished_at\":\"";
-/// What ends the part of a line that is about the runbook, and what begins its path.
+/// What ends the part of a line that is about the runbook, and what begins its file.
 const OUTCOME: &[u8] = b"\",\"outcome\":\"";
-const PATH: &[u8] = b"\",\"path\":\"";
+const FILE: &[u8] = b"\",\"file\":\"";
 /// The length of the second that a run id begins with.
 const SECOND: usize = 15;
 
 /// Which runs are listed. Nothing set: all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Of this runbook: its path below the folder of runbooks, its name, or the last part of either.
-    pub runbook: Option<String>,
+    /// Of this runbook.
+    pub runbook: Option<Runbook>,
     /// That stand like one of these; empty: any.
     pub outcomes: Vec<Standing>,
     /// Started at that moment or later.
@@ -67,7 +68,7 @@ pub struct Filter {
 impl Filter {
     /// What can be said without asking lock and journal.
     fn fits(&self, summary: &Summary) -> bool {
-        self.runbook.as_deref().is_none_or(|name| summary.is_named(name))
+        self.runbook.as_ref().is_none_or(|runbook| summary.is_of(runbook))
             && self.since.is_none_or(|since| summary.started_at >= since)
             && self.user.as_deref().is_none_or(|user| summary.user == user)
     }
@@ -108,7 +109,7 @@ pub fn list(store: &Store, filter: &Filter) -> Result<Vec<Summary>, StoreError> 
             break;
         }
         let indexed = lines.get(name.as_bytes()).and_then(|line| read_line(line));
-        if indexed.as_ref().is_some_and(|summary| !summary.path.is_empty() && !filter.fits(summary)) {
+        if indexed.as_ref().is_some_and(|summary| summary.is_placed() && !filter.fits(summary)) {
             continue;
         }
         let Some((mut summary, is_news)) = refresh(store, name, indexed)? else { continue };
@@ -131,11 +132,11 @@ pub fn list(store: &Store, filter: &Filter) -> Result<Vec<Summary>, StoreError> 
     Ok(listed)
 }
 
-/// The latest run of each runbook that `text` could mean, in no order.
+/// The latest run of each runbook that could be meant, in no order.
 ///
 /// # Errors
 /// Where the state directory can't be read.
-pub(super) fn latest_of_each(store: &Store, text: &str) -> Result<Vec<Summary>, StoreError> {
+pub(super) fn latest_of_each(store: &Store, runbook: &Runbook) -> Result<Vec<Summary>, StoreError> {
     let names = store.run_names()?;
     let bytes = read_index(store)?;
     let (lines, _) = last_lines(&bytes);
@@ -151,14 +152,14 @@ pub(super) fn latest_of_each(store: &Store, text: &str) -> Result<Vec<Summary>, 
             continue;
         }
         let indexed = line.and_then(|line| read_line(line));
-        if indexed.as_ref().is_some_and(|summary| !summary.path.is_empty() && !summary.is_named(text)) {
+        if indexed.as_ref().is_some_and(|summary| summary.is_placed() && !summary.is_of(runbook)) {
             continue;
         }
         let Some((summary, is_news)) = refresh(store, name, indexed)? else { continue };
         if is_news {
             learned.push(summary.clone());
         }
-        if summary.is_named(text) {
+        if summary.is_of(runbook) {
             found.push(summary);
         }
     }
@@ -170,12 +171,12 @@ fn read_line(line: &[u8]) -> Option<Summary> {
     serde_json::from_slice(line).ok()
 }
 
-/// What a line says of its runbook, in bytes: equal only where that is the same. Nothing of one that lacks the path.
+/// What a line says of its runbook, in bytes: equal only where that is the same. Nothing of one that lacks the file.
 fn about_runbook(line: &[u8]) -> Option<&[u8]> {
     let rest = line.get(LINE_START.len() + ID_LENGTH..)?;
     let end = memchr::memmem::find(rest, OUTCOME)?;
     let about = &rest[..end];
-    memchr::memmem::find(about, PATH).map(|_| about)
+    memchr::memmem::find(about, FILE).map(|_| about)
 }
 
 /// The runs that had ended by some moment, which may be another one for those that succeeded, as far as the index knows, in no order: no folder is opened,
@@ -226,8 +227,7 @@ fn refresh(
     if let Some(summary) = &indexed
         && summary.outcome.is_final()
     {
-        let is_news = summary.path.is_empty();
-        return Ok(indexed.map(|summary| (with_path(store, summary), is_news)));
+        return Ok(indexed.map(|summary| with_place(store, summary)));
     }
     let Ok(run) = name.parse::<RunId>() else { return Ok(None) };
     let dir = match store.run(&run) {
@@ -246,15 +246,19 @@ fn refresh(
             && matches!(summary.outcome, Standing::Waiting | Standing::Interrupted)
     };
     if let Some(summary) = indexed.as_ref().filter(|summary| at_rest(summary)) {
-        return Ok(Some((with_path(store, summary.clone()), summary.path.is_empty())));
+        return Ok(Some(with_place(store, summary.clone())));
     }
     let fresh = match journal::read(&dir) {
         Ok(replay) => summarize(&replay, is_held),
         Err(JournalError::Store(error)) if error.is_missing() => None,
         Err(_) => Some(unreadable(run, indexed.as_ref())),
     };
-    Ok(fresh.map(|fresh| {
-        let mut fresh = with_path(store, fresh);
+    Ok(fresh.map(|mut fresh| {
+        if let Some(indexed) = &indexed {
+            fresh.path.clone_from(&indexed.path);
+            fresh.file.clone_from(&indexed.file);
+        }
+        let (mut fresh, _) = with_place(store, fresh);
         fresh.tail = if is_held || fresh.outcome.is_final() { None } else { now };
         // A live run would be news at every look.
         let is_news = indexed.is_none() || (!is_held && indexed.as_ref() != Some(&fresh));
@@ -262,26 +266,33 @@ fn refresh(
     }))
 }
 
-/// Fills in by which path the runbook is found, where the line is of an earlier version, or of a journal alone: its name,
-/// where nothing tells.
-fn with_path(store: &Store, mut summary: Summary) -> Summary {
-    if summary.path.is_empty() {
-        let known = store.run(&summary.run).ok().and_then(|dir| path_of_run(&dir));
-        summary.path = known.unwrap_or_else(|| summary.runbook.clone());
+/// Fills in where the runbook lies, where the line is of an earlier version, or of a journal alone: its name, where nothing
+/// tells. Returns whether anything was filled in.
+fn with_place(store: &Store, mut summary: Summary) -> (Summary, bool) {
+    if summary.is_placed() {
+        return (summary, false);
     }
-    summary
+    let (path, file) = match store.run(&summary.run).ok().and_then(|dir| Place::of_run(&dir)) {
+        Some(place) => (place.path, place.file),
+        None if summary.path.is_empty() => (summary.runbook.clone(), summary.file.clone()),
+        None => (summary.path.clone(), summary.file.clone()),
+    };
+    let is_news = (&path, &file) != (&summary.path, &summary.file);
+    (summary.path, summary.file) = (path, file);
+    (summary, is_news)
 }
 
 /// What can be said of a run whose journal can't be read.
 fn unreadable(run: RunId, indexed: Option<&Summary>) -> Summary {
     let started_at = indexed.map_or_else(|| created_at(&run), |summary| summary.started_at);
-    let (runbook, path, user) = indexed.map_or_else(Default::default, |summary| {
-        (summary.runbook.clone(), summary.path.clone(), summary.user.clone())
-    });
+    let (runbook, user) =
+        indexed.map_or_else(Default::default, |summary| (summary.runbook.clone(), summary.user.clone()));
     Summary {
         run,
         runbook,
-        path,
+        // The index or the run's other files tell.
+        path: String::new(),
+        file: PathBuf::new(),
         outcome: Standing::Interrupted,
         started_at,
         finished_at: None,

@@ -32,7 +32,7 @@ pub use files::Directory;
 pub use new_files::NewFiles;
 pub(crate) use new_files::begin;
 pub(crate) use place::ENVIRONMENT_BYTES_MAX;
-pub use place::{path_name, path_of_run};
+pub use place::Place;
 pub use resolve::ResolveError;
 pub(crate) use run_directory::artifact_parts;
 pub use run_directory::{
@@ -41,6 +41,6 @@ pub use run_directory::{
 };
 pub use share::{ShareError, share};
 pub use state_directory::Store;
-pub use summary::{Standing, Summary, SummaryFold, Waiting, summarize};
+pub use summary::{Runbook, Standing, Summary, SummaryFold, Waiting, summarize};
 pub use verify::{Problem, verify};
 pub use watch::Watch;

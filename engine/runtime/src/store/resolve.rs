@@ -8,6 +8,7 @@ use super::error::{Family, StoreError};
 use super::named;
 use super::run_directory::{RunDir, segment_name};
 use super::state_directory::Store;
+use super::summary::Runbook;
 use crate::journal;
 use crate::keeper::Witness;
 
@@ -69,27 +70,27 @@ impl ResolveError {
 }
 
 impl Store {
-    /// The run that `text` means.
+    /// The run whose id `text` is, or the beginning of its id; the latest of all for `last`. `None` where it may be the name of a runbook.
     ///
     /// # Errors
-    /// Where it means none or several, or the state directory can't be read.
-    pub fn resolve(&self, text: &str) -> Result<RunId, ResolveError> {
+    /// Where it means no run or several, or the state directory can't be read.
+    pub fn run_of_id(&self, text: &str) -> Result<Option<RunId>, ResolveError> {
         if let Ok(run) = text.parse::<RunId>() {
             return match self.run(&run) {
-                Ok(_) if self.opened(&run)?.is_some() => Ok(run),
+                Ok(_) if self.opened(&run)?.is_some() => Ok(Some(run)),
                 Ok(_) => Err(ResolveError::Unknown { text: text.to_owned() }),
                 Err(error) if error.is_missing() => Err(ResolveError::Unknown { text: text.to_owned() }),
                 Err(error) => Err(error.into()),
             };
         }
         if text == LAST {
-            return self.latest()?.ok_or(ResolveError::NoRuns);
+            return self.latest()?.ok_or(ResolveError::NoRuns).map(Some);
         }
         if !text.is_empty() && text.len() < 20 && text.starts_with(|first: char| first.is_ascii_digit()) {
             let candidates = self.beginning_with(text)?;
             match candidates.as_slice() {
                 [] => {}
-                [run] => return Ok(run.clone()),
+                [run] => return Ok(Some(run.clone())),
                 [..] => {
                     let count = candidates.len();
                     let candidates = candidates.into_iter().rev().take(CANDIDATES_MAX).collect();
@@ -97,7 +98,15 @@ impl Store {
                 }
             }
         }
-        named::latest_run(self, text)?.ok_or_else(|| ResolveError::Unknown { text: text.to_owned() })
+        Ok(None)
+    }
+
+    /// The latest run of a runbook; `None` where it has none.
+    ///
+    /// # Errors
+    /// Where a name means several runbooks, or the state directory can't be read.
+    pub fn latest_run(&self, runbook: &Runbook) -> Result<Option<RunId>, ResolveError> {
+        named::latest_run(self, runbook)
     }
 
     fn beginning_with(&self, text: &str) -> Result<Vec<RunId>, StoreError> {

@@ -4,6 +4,7 @@
 //! to be rebuilt.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use runbook_core::event::{EventKind, Gate, RunOutcome};
@@ -11,6 +12,7 @@ use runbook_core::id::{RunId, StepId};
 use runbook_core::moment::Moment;
 use serde::{Deserialize, Serialize};
 
+use super::place::Place;
 use crate::journal::{RawEvent, Replay};
 
 /// The outcome of a run, or what stands in for it until there is one.
@@ -84,6 +86,9 @@ pub struct Summary {
     /// listed it.
     #[serde(default)]
     pub path: String,
+    /// Its file, as `Place` names it; empty where that isn't known.
+    #[serde(default)]
+    pub file: PathBuf,
     /// Where it stands.
     pub outcome: Standing,
     /// When it was created.
@@ -100,11 +105,30 @@ pub struct Summary {
     pub(crate) tail: Option<Tail>,
 }
 
+/// The runbook whose runs are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runbook {
+    /// That file and no other, as `Place` names it.
+    File(PathBuf),
+    /// Any that has been found so: by its path, its name, or the last part of either.
+    Name(String),
+}
+
 impl Summary {
-    /// Whether its runbook is meant by `name`: its path, its name, or the last part of either.
+    /// Whether it is a run of that runbook.
     #[must_use]
-    pub fn is_named(&self, name: &str) -> bool {
-        [&self.path, &self.runbook].into_iter().any(|own| own == name || own.rsplit('/').next() == Some(name))
+    pub fn is_of(&self, runbook: &Runbook) -> bool {
+        match runbook {
+            Runbook::File(file) => self.file == *file,
+            Runbook::Name(name) => [&self.path, &self.runbook]
+                .into_iter()
+                .any(|own| own == name || own.rsplit('/').next() == Some(name)),
+        }
+    }
+
+    /// Whether its index line told where the runbook lies.
+    pub(crate) fn is_placed(&self) -> bool {
+        !self.path.is_empty() && !self.file.as_os_str().is_empty()
     }
 }
 
@@ -120,7 +144,7 @@ pub(crate) struct Tail {
 /// Collects a summary from events as they come; cheap enough to follow a run.
 #[derive(Debug, Clone, Default)]
 pub struct SummaryFold {
-    path: Option<String>,
+    place: Option<Place>,
     created: Option<Created>,
     finished: Option<(RunOutcome, Moment)>,
     is_parked: bool,
@@ -137,10 +161,10 @@ struct Created {
 }
 
 impl SummaryFold {
-    /// Of a run whose runbook is found by that path, where it is known.
+    /// Of a run whose runbook lies there, where that is known.
     #[must_use]
-    pub fn with_path(self, path: Option<String>) -> Self {
-        Self { path, ..self }
+    pub fn with_place(self, place: Option<Place>) -> Self {
+        Self { place, ..self }
     }
 
     /// Takes the next event.
@@ -215,10 +239,12 @@ impl SummaryFold {
     #[must_use]
     pub fn summary(&self, run: &RunId, is_held: bool) -> Option<Summary> {
         let created = self.created.as_ref()?;
+        let (path, file) = self.place.clone().map(|place| (place.path, place.file)).unwrap_or_default();
         Some(Summary {
             run: run.clone(),
             runbook: created.runbook.clone(),
-            path: self.path.clone().unwrap_or_default(),
+            path,
+            file,
             outcome: self.standing(is_held),
             started_at: created.at,
             finished_at: self.finished.map(|(_, at)| at),

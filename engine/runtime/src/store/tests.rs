@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use runbook_core::event::{EventKind, Gate, Identity, Outcome, Via, WaitingFor};
+use runbook_core::id::RunId;
 use sha2::{Digest, Sha256};
 
 use super::fixture::{Fixture, RUN, at, created, finished, fixture, note, run_id, two_segments};
@@ -16,8 +17,8 @@ use super::inbox::{self, AnswerFile, FileName, NoteFile, Request, Verdict};
 use super::index::{self, Filter};
 use super::lock::{self, LockError, RunLock};
 use super::{
-    Directory, Family, LOCK, PLAN, Problem, ResolveError, RunDir, Standing, Store, StoreError, Summary,
-    Watch, identity, summarize, verify,
+    Directory, Family, LOCK, PLAN, Problem, ResolveError, RunDir, Runbook, Standing, Store, StoreError,
+    Summary, Watch, identity, summarize, verify,
 };
 use crate::journal::{self, Writer};
 
@@ -333,7 +334,7 @@ fn ten_thousand_runs_are_listed_from_the_index_and_without_it() {
         fs::DirBuilder::new().mode(0o700).create(runs.join(&id)).expect("a folder");
         let name = if number == 77 { "db/rare" } else { "deploy" };
         let line = serde_json::json!({
-            "path": name, "outcome": "succeeded", "started_at": "2025-11-22T00:00:00.000Z",
+            "path": name, "file": format!("/p/runbooks/{name}.yaml"), "outcome": "succeeded", "started_at": "2025-11-22T00:00:00.000Z",
             "finished_at": null, "user": "ana", "waiting_for": [],
         });
         // In the order in which lines are written.
@@ -342,7 +343,7 @@ fn ten_thousand_runs_are_listed_from_the_index_and_without_it() {
     let index = folder.path().join("index.jsonl");
     fs::write(&index, &lines).expect("written");
     assert_eq!(list(&store, &Filter::default()).len(), 10_000);
-    assert_eq!(store.resolve("rare").expect("a run").as_str(), "20251122T000117-aaaa");
+    assert_eq!(resolve(&store, "rare").expect("a run").as_str(), "20251122T000117-aaaa");
     // One more run is one more line.
     let dir = add_run(&store, "20261122T000000-bbbb", 0, &[created("deploy"), finished()]);
     let replay = journal::read(&dir).expect("a journal");
@@ -433,11 +434,20 @@ fn a_damaged_index_is_no_obstacle_and_a_long_one_is_written_anew() {
     assert_eq!(list(&store, &Filter::default()), [(RUN.to_owned(), Standing::Interrupted)]);
 }
 
+/// By id, or by a name that was recorded: where no project knows it.
+fn resolve(store: &Store, text: &str) -> Result<RunId, ResolveError> {
+    let run = match store.run_of_id(text)? {
+        None => store.latest_run(&Runbook::Name(text.to_owned()))?,
+        known => known,
+    };
+    run.ok_or_else(|| ResolveError::Unknown { text: text.to_owned() })
+}
+
 #[test]
 fn runs_are_named_by_id_beginning_runbook_and_last() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(folder.path()).expect("a store");
-    assert!(matches!(store.resolve("last"), Err(ResolveError::NoRuns)));
+    assert!(matches!(resolve(&store, "last"), Err(ResolveError::NoRuns)));
     let end = finished();
     add_run(&store, "20261120T000000-aaaa", 0, &[created("zetra/deploy"), end.clone()]);
     add_run(&store, "20261121T000000-aaaa", 1, &[created("backup"), end.clone()]);
@@ -455,17 +465,17 @@ fn runs_are_named_by_id_beginning_runbook_and_last() {
         ("last", "20261122T000000-aaaa"),
     ] {
         assert_eq!(
-            store.resolve(text).map_err(|error| error.to_string()).as_ref().map(|run| run.as_str()),
+            resolve(&store, text).map_err(|error| error.to_string()).as_ref().map(|run| run.as_str()),
             Ok(expected)
         );
     }
     for text in ["", "20261123T000000-aaaa", "20261123", "20251120T000000-aaaa", "ploy", "../runs", "nothing"]
     {
-        let error = store.resolve(text).expect_err(text);
+        let error = resolve(&store, text).expect_err(text);
         assert!(matches!(error, ResolveError::Unknown { .. }), "{text}: {error}");
         assert_eq!(error.family(), Family::NotFound);
     }
-    let Err(ResolveError::Ambiguous { candidates, count, .. }) = store.resolve("20261122") else {
+    let Err(ResolveError::Ambiguous { candidates, count, .. }) = resolve(&store, "20261122") else {
         panic!("ambiguous")
     };
     assert_eq!((count, candidates[0].as_str()), (2, "20261122T000000-zzzz"));
